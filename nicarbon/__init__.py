@@ -1,0 +1,61 @@
+"""What a neuroimaging pipeline costs the planet, stage by stage, truthfully.
+
+Importing this package does nothing: names are loaded when they are asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .account import PUE, Footprint, Intensity, account
+    from .aware import CarbonNode, carbon_aware, recording
+    from .errors import NicarbonError
+    from .ledger import Entry, Reading, Window
+    from .share import share
+
+__all__ = [
+    'PUE',
+    'CarbonNode',
+    'Entry',
+    'Footprint',
+    'Intensity',
+    'NicarbonError',
+    'Reading',
+    'Window',
+    'account',
+    'carbon_aware',
+    'recording',
+    'share',
+]
+
+__version__ = '0.1.0'
+
+_HOMES = {
+    'PUE': 'account',
+    'CarbonNode': 'aware',
+    'Entry': 'ledger',
+    'Footprint': 'account',
+    'Intensity': 'account',
+    'NicarbonError': 'errors',
+    'Reading': 'ledger',
+    'Window': 'ledger',
+    'account': 'account',
+    'carbon_aware': 'aware',
+    'recording': 'aware',
+    'share': 'share',
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(import_module(f'.{_HOMES[name]}', __name__), name)
+        globals()[name] = value
+        return value
+    msg = f'module {__name__!r} has no attribute {name!r}'
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

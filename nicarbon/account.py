@@ -1,0 +1,247 @@
+"""Grams: a view of joules under named assumptions.
+
+    grams = kWh · PUE · intensity
+
+A footprint carries the assumptions that it rests on, and an interval that
+combines the uncertainties of its factors in log space (independent errors at
+95 %), as in the error propagation of products. Nothing here is stored without
+them, and nothing here measures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from .errors import UsageError
+from .ledger import Tier
+from .quantity import JOULES_PER_KWH
+
+__all__ = ['PUE', 'Footprint', 'Intensity', 'account', 'combine', 'total']
+
+
+@dataclass(frozen=True, slots=True)
+class Intensity:
+    """What the electricity grid emitted per unit of energy, and who says so.
+
+    Parameters
+    ----------
+    g_per_kwh, low, high : float
+        Grams of CO2 equivalent per kWh, with a 95 % interval.
+    zone : str
+        ISO 3166 code (``FR``, ``CA-QC``), ``world``, or ``given``.
+    start, stop : str
+        Period that the value describes, ISO 8601; empty when it has none.
+    kind : str
+        ``average`` or ``marginal``, with ``lifecycle`` or ``direct`` where known.
+    source : str
+        Who says so.
+    tier : {'measured', 'modelled', 'assumed'}
+        ``assumed`` when nobody chose it.
+    """
+
+    g_per_kwh: float
+    low: float
+    high: float
+    zone: str
+    start: str
+    stop: str
+    kind: str
+    source: str
+    tier: Tier = 'modelled'
+
+
+@dataclass(frozen=True, slots=True)
+class PUE:
+    """Power usage effectiveness: facility energy over IT energy, at least 1.
+
+    Parameters
+    ----------
+    value : float
+        1.0 with ``origin='unset'`` means: IT energy only.
+    origin : {'given', 'unset'}
+        Whether somebody said so.
+
+    Raises
+    ------
+    UsageError
+        If it is below 1, which no facility can reach.
+
+    Notes
+    -----
+    A PUE that a site states is taken as known within a factor of 1.1 [1]_.
+
+    References
+    ----------
+    .. [1] ISO/IEC 30134-2:2016, *Power usage effectiveness (PUE)*; yearly
+       averages by category of measurement vary by about that much.
+
+    Examples
+    --------
+    >>> PUE(1.2).value
+    1.2
+    >>> PUE(-1.0)
+    Traceback (most recent call last):
+    ...
+    nicarbon.errors.UsageError: --pue -1: a PUE is 1 or more (1.58 is an average data centre)
+    """
+
+    value: float = 1.0
+    origin: Literal['given', 'unset'] = 'given'
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.value) and self.value >= 1):
+            msg = f'--pue {self.value:g}: a PUE is 1 or more (1.58 is an average data centre)'
+            raise UsageError(msg)
+
+    @property
+    def u_rel(self) -> float:
+        """Multiplicative uncertainty at 95 %; none where no facility is counted."""
+        return 1.1 if self.origin == 'given' and self.value > 1 else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Energy and carbon of one entry, or of many, with the assumptions made.
+
+    Parameters
+    ----------
+    joules, joules_low, joules_high : float
+        IT energy in joules, with a 95 % interval.
+    kwh : float
+        Facility energy in kWh: IT energy times PUE.
+    grams, low, high : float
+        Grams of CO2 equivalent, with a 95 % interval.
+    intensity : Intensity
+    pue : PUE
+    policy : str
+        How the joules were attributed.
+    """
+
+    joules: float
+    joules_low: float
+    joules_high: float
+    kwh: float
+    grams: float
+    low: float
+    high: float
+    intensity: Intensity
+    pue: PUE
+    policy: str
+
+
+def combine(*factors: float) -> float:
+    """Multiplicative uncertainty of a product of independent factors.
+
+    Parameters
+    ----------
+    *factors : float
+        Uncertainties, each 1 or more.
+
+    Returns
+    -------
+    float
+        exp(√Σ ln²u).
+
+    Examples
+    --------
+    >>> combine(2.0, 1.0)
+    2.0
+    >>> round(combine(2.0, 1.2), 3)
+    2.048
+    """
+    return math.exp(math.sqrt(sum(math.log(factor) ** 2 for factor in factors)))
+
+
+def account(
+    joules: float,
+    u_rel: float,
+    intensity: Intensity,
+    pue: PUE,
+    *,
+    policy: str = 'reserved',
+) -> Footprint:
+    """Energy and carbon of some joules.
+
+    Parameters
+    ----------
+    joules : float
+        IT energy in joules.
+    u_rel : float
+        Its multiplicative uncertainty at 95 %.
+    intensity : Intensity
+    pue : PUE
+    policy : str
+        How the joules were attributed; carried along.
+
+    Returns
+    -------
+    Footprint
+
+    Examples
+    --------
+    The published FreeSurfer row: 68.7 Wh of IT energy at PUE 1.58 and 30 g/kWh.
+
+    >>> quebec = Intensity(30.0, 30.0, 30.0, 'given', '', '', 'average', 'the command line')
+    >>> footprint = account(68.7 * 3600, 1.0, quebec, PUE(1.58))
+    >>> round(footprint.grams, 2), round(footprint.kwh, 4)
+    (3.26, 0.1085)
+    """
+    kwh = joules / JOULES_PER_KWH * pue.value
+    grams = kwh * intensity.g_per_kwh
+    down = combine(u_rel, pue.u_rel, _ratio(intensity.g_per_kwh, intensity.low))
+    up = combine(u_rel, pue.u_rel, _ratio(intensity.high, intensity.g_per_kwh))
+    return Footprint(
+        joules,
+        joules / u_rel,
+        joules * u_rel,
+        kwh,
+        grams,
+        grams / down,
+        grams * up,
+        intensity,
+        pue,
+        policy,
+    )
+
+
+def _ratio(above: float, below: float) -> float:
+    return above / below if below > 0 else 1.0
+
+
+def total(
+    joules: Iterable[tuple[float, float]],
+    intensity: Intensity,
+    pue: PUE,
+    *,
+    policy: str = 'reserved',
+) -> Footprint:
+    """Energy and carbon of many entries together.
+
+    Parameters
+    ----------
+    joules : iterable of (float, float)
+        Joules and multiplicative uncertainty of each. Their errors are taken
+        as common (one model, one host), so the bounds add up and nothing
+        averages out.
+    intensity : Intensity
+    pue : PUE
+    policy : str
+
+    Returns
+    -------
+    Footprint
+
+    Examples
+    --------
+    >>> grid = Intensity(100.0, 50.0, 200.0, 'XX', '', '', 'average', 'example')
+    >>> both = total([(3.6e6, 2.0), (3.6e6, 2.0)], grid, PUE())
+    >>> both.kwh, both.grams, both.joules_low
+    (2.0, 200.0, 3600000.0)
+    """
+    pairs = list(joules)
+    mid = sum(value for value, _ in pairs)
+    high = sum(value * u_rel for value, u_rel in pairs)
+    return account(mid, high / mid if mid else 1.0, intensity, pue, policy=policy)
