@@ -9,11 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .account import PUE, Footprint, Intensity, account
+    from .account import PUE, Footprint, Intensity
     from .aware import CarbonNode, carbon_aware, recording
     from .errors import NicarbonError
     from .ledger import Entry, Reading, Window
-    from .share import share
 
 __all__ = [
     'PUE',
@@ -24,10 +23,8 @@ __all__ = [
     'NicarbonError',
     'Reading',
     'Window',
-    'account',
     'carbon_aware',
     'recording',
-    'share',
 ]
 
 __version__ = '0.1.0'
@@ -41,10 +38,8 @@ _HOMES = {
     'NicarbonError': 'errors',
     'Reading': 'ledger',
     'Window': 'ledger',
-    'account': 'account',
     'carbon_aware': 'aware',
     'recording': 'aware',
-    'share': 'share',
 }
 
 

@@ -79,8 +79,8 @@ def carbon_aware(target: Any) -> Any:
     nicarbon.errors.UsageError: carbon_aware takes an interface class or a Node, not 'recon-all'
     """
     if isinstance(target, type) and issubclass(target, BaseInterface):
-        target.run = _aware_run(target.run)
-        target.carbon_aware = True
+        target.run = _aware_run(target.run)  # type: ignore[attr-defined]
+        target.carbon_aware = True  # type: ignore[attr-defined]
         return target
     if type(target) is Node:
         target.__class__ = CarbonNode
@@ -98,7 +98,7 @@ def _aware_run(run: Callable[..., Any]) -> Callable[..., Any]:
             result = run(self, *args, **kwargs)
             traceback = getattr(result.runtime, 'traceback', None)
             if traceback and watch is not None:
-                watch.fail(traceback.strip().splitlines()[-1])
+                watch.fail(_reason(traceback))
             return result
 
     return aware
@@ -118,6 +118,7 @@ class CarbonNode(Node):  # type: ignore[misc]
     subject = ''
     session = ''
     stage = ''
+    _ledger: str | None = None
 
     def __init__(
         self, *args: Any, subject: str = '', session: str = '', stage: str = '', **kwargs: Any
@@ -138,8 +139,13 @@ class CarbonNode(Node):  # type: ignore[misc]
             reserved_memory_gb=self.mem_gb,
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A node is pickled when it is handed to a worker. The worker's environment may
+        # be that of a server process started long ago, or of another host.
+        return {**self.__dict__, '_ledger': os.environ.get(LEDGER_VARIABLE, self._ledger)}
+
     def _run_command(self, execute: bool, copyfiles: bool = True) -> Any:  # noqa: FBT001, FBT002
-        with _labelled(self.label):
+        with _labelled(self.label, self._ledger):
             if not execute or getattr(self.interface, 'carbon_aware', False):
                 return super()._run_command(execute, copyfiles)
             with _watched(type(self.interface).__name__, self.n_procs):
@@ -147,12 +153,12 @@ class CarbonNode(Node):  # type: ignore[misc]
 
 
 @contextmanager
-def _labelled(label: Label) -> Iterator[None]:
-    _here.label = label
+def _labelled(label: Label, folder: str | None) -> Iterator[None]:
+    _here.label, _here.ledger = label, folder
     try:
         yield
     finally:
-        _here.label = None
+        _here.label = _here.ledger = None
 
 
 @contextmanager
@@ -173,6 +179,22 @@ def _watched(interface: str, threads: float) -> Iterator[Watch | None]:
         _here.watching = False
 
 
+def _reason(traceback: str) -> str:
+    """What a formatted traceback says in the end, in one line.
+
+    Examples
+    --------
+    >>> _reason('Traceback (most recent call last):\\n  File "x.py"\\nValueError: a\\nb')
+    'ValueError: a b'
+    """
+    words: list[str] = []
+    for line in reversed(traceback.strip().splitlines()):
+        if line.startswith((' ', 'Traceback')):
+            break
+        words.insert(0, line.strip())
+    return ' '.join(words)
+
+
 def _threads(interface: BaseInterface) -> float:
     """Cores that an interface reserves, by Nipype's own convention."""
     threads = getattr(interface.inputs, 'num_threads', None)
@@ -180,7 +202,7 @@ def _threads(interface: BaseInterface) -> float:
 
 
 def _ledger_folder() -> Path | None:
-    folder = os.environ.get(LEDGER_VARIABLE)
+    folder = getattr(_here, 'ledger', None) or os.environ.get(LEDGER_VARIABLE)
     if folder is None and not getattr(_here, 'warned', False):
         _here.warned = True
         _log.warning('a carbon-aware interface ran outside nicarbon.recording(): nothing is kept')
@@ -232,7 +254,9 @@ class Recording:
         process = f'{machine.name}-{os.getpid()}-{process_start(os.getpid())}'
         for number, label in enumerate(labels, 1):
             label = replace(label, run_id=self.run_id, reserved_cores=0.0)
-            ledger.append(self.ledger, unmeasured(label, machine, f'{process}-c{number}', 'cached'))
+            ledger.append(
+                self.ledger, unmeasured(label, machine, f'{process}-c{number}', 'cached')
+            )
 
 
 @contextmanager

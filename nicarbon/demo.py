@@ -138,8 +138,10 @@ def heads(voxel_size_mm: int = 1) -> Iterator[Head]:
 
     source = template.load(voxel_size_mm)
     affine = source.t1w.affine
-    maps = {name: getattr(source, name).get_fdata(dtype=np.float32)
-            for name in ('brain', 'gm', 'wm', 'csf')}
+    maps = {
+        name: getattr(source, name).get_fdata(dtype=np.float32)
+        for name in ('brain', 'gm', 'wm', 'csf')
+    }
     head = _head(source.t1w.get_fdata(dtype=np.float32), maps['brain'] > 0, affine)
     for recipe in HEADS:
         where = _voxels(recipe, affine, head.shape)
@@ -205,9 +207,9 @@ def _voxels(
     """Where each voxel looks in the template's grid: 3 x shape, in voxels."""
     linear = matrix(recipe) @ affine
     i, j, k = np.ogrid[tuple(slice(0, size) for size in shape)]
-    points = np.stack([
-        (row[0] * i + row[1] * j + row[2] * k + row[3]).astype(np.float32) for row in linear[:3]
-    ])
+    points = np.stack(
+        [(row[0] * i + row[1] * j + row[2] * k + row[3]).astype(np.float32) for row in linear[:3]]
+    )
     rng = np.random.default_rng(recipe.seed)
     bend = np.zeros_like(points)
     for _ in range(recipe.waves):
@@ -218,14 +220,15 @@ def _voxels(
             bend[axis] += recipe.amplitude_mm * np.sin(phase + np.float32(rng.uniform(0, 6.28)))
     back = np.linalg.inv(affine)
     points += bend
-    return np.stack([
-        (row[0] * points[0] + row[1] * points[1] + row[2] * points[2] + row[3]) for row in back[:3]
-    ]).astype(np.float32)
+    return np.stack(
+        [
+            (row[0] * points[0] + row[1] * points[1] + row[2] * points[2] + row[3])
+            for row in back[:3]
+        ]
+    ).astype(np.float32)
 
 
-def _scan(
-    image: Array, recipe: Recipe, affine: npt.NDArray[np.float64]
-) -> npt.NDArray[np.int16]:
+def _scan(image: Array, recipe: Recipe, affine: npt.NDArray[np.float64]) -> npt.NDArray[np.int16]:
     """Receive field, then complex Gaussian noise and magnitude (Rician)."""
     x, y, z = (_axis(affine, axis, image.shape) for axis in range(3))
     lit = image * np.exp(recipe.bias * (np.sin(x / 60) + np.cos(y / 70) - np.sin(z / 50)) / 2)

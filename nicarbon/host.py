@@ -177,7 +177,7 @@ def _tdp(cpu: str) -> float | None:
     # The constructor detects the CPU anew and falls back to a guess without
     # saying so; the matching alone is wanted, and it keeps no state.
     matcher = object.__new__(TDP)
-    name = matcher._get_matching_cpu(cpu, table)  # noqa: SLF001
+    name = matcher._get_matching_cpu(cpu, table)
     return float(table.loc[table['Name'] == name, 'TDP'].iloc[0]) if name else None
 
 

@@ -351,6 +351,12 @@ def _from_line(line: str) -> Entry:
         )
         raise LedgerError(msg)
     record['readings'] = tuple(Reading(**reading) for reading in record['readings'])
-    record['windows'] = tuple(Window(*w[:4], tuple(w[4])) for w in record['windows'])
+    record['windows'] = tuple(_window(*values) for values in record['windows'])
     known = {field.name for field in fields(Entry)}
     return Entry(**{key: value for key, value in record.items() if key in known})
+
+
+def _window(
+    start: float, seconds: float, cpu: float, host_cpu: float, joules: list[float | None]
+) -> Window:
+    return Window(start, seconds, cpu, host_cpu, tuple(joules))

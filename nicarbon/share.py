@@ -210,7 +210,7 @@ def _split(run: Entry, nodes: Sequence[Entry]) -> tuple[list[Share], Balance]:
     return [_share(node, tallies[node.entry_id], run.readings) for node in nodes], balance
 
 
-def _charge(  # noqa: PLR0913 - the symbols of the formula
+def _charge(
     window: Window,
     reading: Reading,
     joules: float,

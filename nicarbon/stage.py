@@ -7,10 +7,11 @@ with ``hemi = true`` is unfolded into its left and right half here.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal
 
 from .errors import UsageError
 
@@ -20,6 +21,8 @@ else:
     import tomli as tomllib
 
 __all__ = ['TOOLS', 'Stage', 'stages']
+
+Hemi = Literal['', 'lh', 'rh']
 
 TOOLS = ('structural',)
 """Pipelines with a stage table."""
@@ -52,7 +55,7 @@ class Stage:
     name: str
     title: str
     flag: str = ''
-    hemi: Literal['', 'lh', 'rh'] = ''
+    hemi: Hemi = ''
     needs: tuple[str, ...] = ()
     makes: tuple[str, ...] = ()
     cites: tuple[str, ...] = ()
@@ -89,12 +92,11 @@ def stages(tool: str) -> tuple[Stage, ...]:
         msg = f'no stage table for {tool!r}: there is {", ".join(TOOLS)}'
         raise UsageError(msg)
     table = tomllib.loads((files('nicarbon') / 'data' / f'{tool}.toml').read_text('utf-8'))
-    return tuple(
-        Stage(tool=tool, hemi=hemi, **{key: _frozen(value) for key, value in row.items()})
-        for row in table['stage']
-        for hemi in (('lh', 'rh') if row.pop('hemi', False) else ('',))
-    )
+    return tuple(stage for row in table['stage'] for stage in _unfold(tool, row))
 
 
-def _frozen(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
+def _unfold(tool: str, row: dict[str, Any]) -> Iterator[Stage]:
+    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in row.items()}
+    sides: tuple[Hemi, ...] = ('lh', 'rh') if values.pop('hemi', False) else ('',)
+    for hemi in sides:
+        yield Stage(tool=tool, hemi=hemi, **values)

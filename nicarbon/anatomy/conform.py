@@ -13,7 +13,7 @@ from ..errors import ImageError
 if TYPE_CHECKING:
     import nibabel as nib
 
-__all__ = ['average', 'conform']
+__all__ = ['average', 'conform', 'regrid']
 
 #: No grid is made finer than this: the parts downstream are built for 1 mm.
 FINEST_MM = 1.0
@@ -63,7 +63,7 @@ def conform(image: nib.Nifti1Image, voxel_size_mm: float | None = None) -> nib.N
     canonical = nib.as_closest_canonical(nib.Nifti1Image(data, image.affine))
     zooms = nib.affines.voxel_sizes(canonical.affine)
     size = max(FINEST_MM, float(zooms.min())) if voxel_size_mm is None else voxel_size_mm
-    affine, shape = _grid(canonical.affine, canonical.shape, size)
+    affine, shape = regrid(canonical.affine, canonical.shape, size)
     data = canonical.get_fdata(dtype=np.float32)
     if not np.allclose(affine, canonical.affine, atol=TOLERANCE_MM):
         # A Gaussian of half the coarsening keeps what the new grid cannot show from aliasing.
@@ -138,7 +138,7 @@ def _volume(image: nib.Nifti1Image) -> npt.NDArray[np.float32]:
     return data
 
 
-def _grid(
+def regrid(
     affine: npt.NDArray[np.float64], shape: Sequence[int], size: float
 ) -> tuple[npt.NDArray[np.float64], tuple[int, ...]]:
     """Cubic voxels over the same field of view: nearest rotation, same centre."""

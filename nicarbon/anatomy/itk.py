@@ -14,7 +14,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import nibabel as nib
 
-__all__ = ['LPS', 'from_itk', 'itk_affine', 'to_itk']
+__all__ = ['LPS', 'from_itk', 'itk_affine', 'itk_field', 'to_itk']
 
 #: RAS millimetres to LPS millimetres, and back: it is its own inverse.
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -70,3 +70,15 @@ def itk_affine(matrix: npt.ArrayLike) -> Any:
     transform.SetMatrix(lps[:3, :3].ravel().tolist())
     transform.SetTranslation(lps[:3, 3].tolist())
     return transform
+
+
+def itk_field(field: nib.Nifti1Image) -> Any:
+    """Turn a 5-D field on LPS millimetres into a SimpleITK.DisplacementFieldTransform."""
+    import nibabel as nib
+    import SimpleITK as sitk
+
+    data = np.asarray(field.dataobj, dtype=np.float64)[:, :, :, 0]
+    vectors = sitk.GetImageFromArray(data.transpose(2, 1, 0, 3), isVector=True)
+    grid = nib.Nifti1Image(np.broadcast_to(np.uint8(0), data.shape[:3]), field.affine)
+    vectors.CopyInformation(to_itk(grid, np.uint8))
+    return sitk.DisplacementFieldTransform(vectors)

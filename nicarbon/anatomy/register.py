@@ -176,6 +176,166 @@ def _brain_guess(moving: Any) -> npt.NDArray[np.float64]:
     return np.asarray(xyz[xyz[:, 2] > top - 130].mean(axis=0))
 
 
+def warp(image: nib.Nifti1Image, matrix: Matrix, template: Template, threads: int = 1) -> Warp:
+    """Align a head to the template non-linearly, brain to brain.
+
+    Parameters
+    ----------
+    image : nibabel.Nifti1Image
+        A bias-corrected head.
+    matrix : ndarray
+        Its affine, as :func:`affine` gives it.
+    template : Template
+        At 2 mm.
+    threads : int
+        Threads that SimpleITK and DIPY may use.
+
+    Returns
+    -------
+    Warp
+
+    Notes
+    -----
+    Symmetric diffeomorphic registration with local cross-correlation (SyN, Avants
+    et al. 2008, doi:10.1016/j.media.2007.06.004) by DIPY at 2 mm, after the skull
+    was taken off by :func:`nicarbon.anatomy.brain.strip`.
+    """
+    from .brain import strip
+    from .threads import limit
+
+    head = resample(image, template.t1w, matrix, threads=threads).get_fdata(dtype=np.float32)
+    white = np.median(head[template.wm.get_fdata() > 0.9])
+    moving = np.where(strip(head, template), np.clip(head / white, 0, 1.2), 0)
+    with limit(threads):
+        there, back = _syn(template.t1w.get_fdata(), moving)
+    size = float(template.t1w.header.get_zooms()[0])
+    return Warp(
+        forward=_composite(template.t1w, np.eye(4), there * size, template.t1w, matrix),
+        inverse=_composite(
+            _grid_like(image, size), np.linalg.inv(matrix), back * size, template.t1w, np.eye(4)
+        ),
+    )
+
+
+#: Iterations at 8, 4 and 2 mm.
+ITERATIONS = (10, 10, 5)
+
+
+def _syn(fixed: npt.NDArray[Any], moving: npt.NDArray[Any]) -> tuple[Any, Any]:
+    """Displacements in voxels: fixed to moving, and moving to fixed."""
+    from dipy.align.imwarp import SymmetricDiffeomorphicRegistration
+    from dipy.align.metrics import CCMetric
+
+    metric = CCMetric(3, sigma_diff=2.0, radius=2)
+    method = SymmetricDiffeomorphicRegistration(metric, level_iters=list(ITERATIONS))
+    method.verbosity = 0
+    mapping = method.optimize(fixed.astype(np.float32), moving.astype(np.float32))
+    return mapping.get_forward_field(), mapping.get_backward_field()
+
+
+def _grid_like(image: nib.Nifti1Image, size: float) -> nib.Nifti1Image:
+    """A grid of another voxel size over the same field of view, without voxels."""
+    import nibabel as nib
+
+    from .conform import regrid
+
+    matrix, shape = regrid(image.affine, image.shape, size)
+    return nib.Nifti1Image(np.broadcast_to(np.uint8(0), shape), matrix)
+
+
+def _composite(
+    grid: nib.Nifti1Image,
+    before: Matrix,
+    field: npt.NDArray[Any],
+    field_grid: nib.Nifti1Image,
+    after: Matrix,
+) -> nib.Nifti1Image:
+    """Displacement field of ``after(y + field(y))`` with ``y = before(x)`` over a grid."""
+    import nibabel as nib
+    from scipy import ndimage
+
+    i, j, k = np.ogrid[tuple(slice(0, n) for n in grid.shape)]
+    start = [r[0] * i + r[1] * j + r[2] * k + r[3] for r in grid.affine]
+    place = before @ grid.affine
+    moved = [r[0] * i + r[1] * j + r[2] * k + r[3] for r in place[:3]]
+    voxel = np.linalg.inv(field_grid.affine) @ place
+    where = np.stack([r[0] * i + r[1] * j + r[2] * k + r[3] for r in voxel[:3]])
+    y = [
+        m + ndimage.map_coordinates(field[..., axis], where, order=1, mode='constant')
+        for axis, m in enumerate(moved)
+    ]
+    out = np.empty((*grid.shape, 1, 3), np.float32)
+    for axis, (row, sign) in enumerate(zip(after[:3], (-1, -1, 1), strict=True)):
+        end = row[0] * y[0] + row[1] * y[1] + row[2] * y[2] + row[3]
+        out[..., 0, axis] = sign * (end - start[axis])
+    image = nib.Nifti1Image(out, grid.affine)
+    image.header.set_intent('vector')
+    image.header.set_xyzt_units('mm')
+    return image
+
+
+def resample(
+    moving: nib.Nifti1Image,
+    grid: nib.Nifti1Image,
+    transform: Matrix | nib.Nifti1Image,
+    order: int = 1,
+    threads: int = 1,
+) -> nib.Nifti1Image:
+    """Bring an image to a grid.
+
+    Parameters
+    ----------
+    moving : nibabel.Nifti1Image
+        3-D.
+    grid : nibabel.Nifti1Image
+        Gives shape and affine of the result.
+    transform : ndarray or nibabel.Nifti1Image
+        From points of `grid` to points of `moving`: 4 x 4 matrix or field.
+    order : int
+        0 nearest neighbour (labels), 1 linear, 3 cubic B-spline.
+    threads : int
+        Threads that SimpleITK may use.
+
+    Returns
+    -------
+    nibabel.Nifti1Image
+        Float32; 0 where `moving` does not reach.
+    """
+    import SimpleITK as sitk
+
+    from .itk import from_itk, itk_affine, itk_field, to_itk
+    from .threads import limit
+
+    itk = itk_affine(transform) if isinstance(transform, np.ndarray) else itk_field(transform)
+    interpolator = {0: sitk.sitkNearestNeighbor, 1: sitk.sitkLinear, 3: sitk.sitkBSpline}[order]
+    with limit(threads):
+        return from_itk(sitk.Resample(to_itk(moving), to_itk(grid), itk, interpolator, 0.0))
+
+
+def itk_text(matrix: Matrix) -> str:
+    """Write an affine as ITK, ANTs and fMRIPrep do.
+
+    Examples
+    --------
+    >>> print(itk_text(np.eye(4)))
+    #Insight Transform File V1.0
+    #Transform 0
+    Transform: AffineTransform_double_3_3
+    Parameters: 1 0 0 0 1 0 0 0 1 0 0 0
+    FixedParameters: 0 0 0
+    <BLANKLINE>
+    """
+    from .itk import LPS
+
+    lps = LPS @ matrix @ LPS
+    numbers = ' '.join(f'{value:.17g}' for value in [*lps[:3, :3].ravel(), *lps[:3, 3]])
+    return (
+        '#Insight Transform File V1.0\n#Transform 0\n'
+        f'Transform: AffineTransform_double_3_3\nParameters: {numbers}\n'
+        'FixedParameters: 0 0 0\n'
+    )
+
+
 def _method(shrink: int, smooth_mm: float) -> Any:
     import SimpleITK as sitk
 

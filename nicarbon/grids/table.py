@@ -109,21 +109,23 @@ def _source() -> Any:
     return DataSource()
 
 
-def _intensity(  # noqa: PLR0913 - the fields of a value
+def _intensity(
     g_per_kwh: float, u_rel: float, zone: str, year: int, kind: str, source: str
 ) -> Intensity:
     g = round(float(g_per_kwh), 3)
-    return Intensity(
-        g, g / u_rel, g * u_rel, zone, f'{year}-01-01', f'{year}-12-31', kind, source
-    )
+    return Intensity(g, g / u_rel, g * u_rel, zone, f'{year}-01-01', f'{year}-12-31', kind, source)
 
 
 def _country(code: str) -> Intensity | None:
     import pycountry
 
-    country = pycountry.countries.get(**{f'alpha_{len(code)}': code}) if len(code) in {2, 3} else None
-    row = _source().get_global_energy_mix_data().get(country.alpha_3) if country else None
-    if row is None or row.get('carbon_intensity') is None:
+    country = (
+        pycountry.countries.get(**{f'alpha_{len(code)}': code}) if len(code) in {2, 3} else None
+    )
+    if country is None:
+        return None
+    row = _source().get_global_energy_mix_data().get(country.alpha_3, {})
+    if row.get('carbon_intensity') is None:
         return None
     source = 'Our World in Data / Ember by CodeCarbon'
     return _intensity(
@@ -201,7 +203,12 @@ def _near(zone: str) -> list[str]:
     folded = {_plain(word): label for code, label in names.items() for word in (code, label)}
     folded |= {_plain(label.partition('(')[2].rstrip(')')): label for label in names.values()}
     close = difflib.get_close_matches(_plain(zone), folded, n=6, cutoff=0.5)
-    return list(dict.fromkeys(folded[word] for word in close))[:4] or ['FR', 'GB', 'CA-QC', 'US-CA']
+    return list(dict.fromkeys(folded[word] for word in close))[:4] or [
+        'FR',
+        'GB',
+        'CA-QC',
+        'US-CA',
+    ]
 
 
 def _names() -> dict[str, str]:

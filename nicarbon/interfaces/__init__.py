@@ -1,0 +1,1 @@
+"""One Nipype interface per stage; each records what it used when it runs."""

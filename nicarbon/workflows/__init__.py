@@ -1,0 +1,1 @@
+"""Workflows that join the stages; all have the same ``inputnode`` and ``outputnode``."""

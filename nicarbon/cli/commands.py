@@ -1,0 +1,145 @@
+"""What each word of the command line does."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..errors import InputError, LevelError, UsageError
+from .options import Chosen, Parser, choose, flags, version
+
+__all__ = ['parser', 'run']
+
+_EPILOG = """\
+exit codes: 0 done; 1 some participant failed; 2 unknown option; 16 not BIDS;
+17 unknown level; 18 nothing selected; 64 options make no sense; 65 data that
+cannot be used; 66 input missing; 69 a package is missing; 70 a fault of
+nicarbon; 73 output cannot be created; 74 disk full or broken; 130 Ctrl-C;
+143 SIGTERM.
+
+Options may also stand in a TOML file (--config-file) or in the environment
+(NICARBON_GRID=FR); flags win.
+
+other commands:
+  nicarbon account OUT_DIR [--grid ZONE] [--pue PUE]   account again, run nothing
+  nicarbon demo [DIR]                                  two heads, start to end
+"""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Find the command that the first word names, and run it.
+
+    Parameters
+    ----------
+    argv : sequence of str
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    commands: dict[str, Callable[[Sequence[str]], int]] = {'account': _account, 'demo': _demo}
+    if argv and argv[0] in commands:
+        return commands[argv[0]](argv[1:])
+    return _app(argv)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the BIDS App; the documentation is made of it too."""
+    app = Parser(
+        prog='nicarbon',
+        description='Process T1-weighted images of a BIDS dataset, and tell what every stage '
+        'cost in joules and grams of CO2e.',
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    app.add_argument('bids_dir', type=Path, metavar='BIDS_DIR', help='the dataset; never written')
+    app.add_argument('out_dir', type=Path, metavar='OUT_DIR', help='where the derivatives go')
+    app.add_argument(
+        'level',
+        metavar='{participant,group}',
+        help='process participants, or report on all that OUT_DIR holds',
+    )
+    app.add_argument('--version', action='version', version=version())
+    flags(app)
+    return app
+
+
+def _app(argv: Sequence[str]) -> int:
+    given = vars(parser().parse_args(argv))
+    bids_dir, out_dir, level = (given.pop(key) for key in ('bids_dir', 'out_dir', 'level'))
+    if level not in {'participant', 'group'}:
+        raise LevelError(f'unknown analysis level {level!r}: choose participant or group')
+    apart(bids_dir, out_dir)
+    chosen = choose(given)
+    if level == 'participant' and not chosen.options.reports_only:
+        from .participant import participant
+
+        return participant(bids_dir, out_dir, chosen)
+    return _report(out_dir, given, group=level == 'group')
+
+
+def apart(bids_dir: Path, out_dir: Path) -> None:
+    """Refuse an output folder in the input, which is never written to.
+
+    Raises
+    ------
+    UsageError
+    """
+    raw, out = bids_dir.resolve(), out_dir.resolve()
+    if out == raw or raw in out.parents:
+        raise UsageError(
+            f'OUT_DIR {out_dir} is inside BIDS_DIR {bids_dir}, which is never written to: '
+            f'choose a folder outside, such as {raw.parent / "nicarbon"}'
+        )
+
+
+def _account(argv: Sequence[str]) -> int:
+    again = Parser(
+        prog='nicarbon account',
+        description='Write all tables and pages of OUT_DIR again from its ledger, under other '
+        'assumptions if you wish. Nothing is run. Options that are not given stay as they were.',
+    )
+    again.add_argument('out_dir', type=Path, metavar='OUT_DIR', help='output of an earlier run')
+    flags(again, 'grid', 'pue', 'config_file')
+    given = vars(again.parse_args(argv))
+    return _report(given.pop('out_dir'), given, group=True)
+
+
+def _report(out_dir: Path, given: dict[str, object], *, group: bool) -> int:
+    from .outputs import last_options, write
+
+    if not out_dir.is_dir():
+        raise InputError(f'{out_dir}: no such folder; give the OUT_DIR of a participant run')
+    chosen: Chosen = choose(given, earlier=last_options(out_dir))
+    for path in write(out_dir, chosen, group=group):
+        if path.suffix == '.html':
+            print(path)  # noqa: T201 - the result of the command
+    return 0
+
+
+def _demo(argv: Sequence[str]) -> int:
+    demo = Parser(
+        prog='nicarbon demo',
+        description='Write a BIDS dataset of two heads, process it, and report: everything in DIR.',
+    )
+    demo.add_argument('folder', type=Path, nargs='?', default=Path('demo'), metavar='DIR')
+    demo.add_argument(
+        '--voxel-size',
+        type=int,
+        default=1,
+        choices=(1, 2),
+        help='voxels of the heads in mm; 2 is quick (default: 1)',
+    )
+    flags(demo, 'nprocs', 'omp_nthreads', 'grid', 'pue')
+    given = vars(demo.parse_args(argv))
+    folder, voxel_size = given.pop('folder'), given.pop('voxel_size')
+    from ..demo import write_dataset
+    from .participant import participant
+
+    raw, out = folder / 'bids', folder / 'derivatives' / 'nicarbon'
+    print(f'Writing two heads to {raw}')  # noqa: T201
+    write_dataset(raw, voxel_size)
+    code = participant(raw, out, choose({'work_dir': folder / 'work', **given}))
+    return _report(out, given, group=True) or code

@@ -1,0 +1,259 @@
+"""Write all tables, sidecars and pages of an output folder from its ledgers.
+
+Used after a run, by ``group`` and by ``account``: what a run measured is only
+read here, so that everything can be made again under other assumptions.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from .. import __version__, bids, ledger, sidecar
+from ..account import PUE, Intensity
+from ..cputime import is_running
+from ..errors import InputError, OutputError
+from ..grids import parse
+from ..host import Host
+from ..ledger import Entry
+from ..report.pages import Context, Option, group_page, subject_page
+from ..share import Share, Sharing, share
+from ..summary import Summary, summarise
+from .options import Chosen, Options, read_toml
+
+__all__ = ['last_options', 'write']
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """All that an output folder knows of what was run."""
+
+    out_dir: Path
+    entries: tuple[Entry, ...]
+    sharing: Sharing
+    hosts: tuple[Host, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def runs(self) -> tuple[Entry, ...]:
+        return tuple(entry for entry in self.entries if entry.kind == 'run')
+
+
+def last_options(out_dir: Path) -> tuple[str, Mapping[str, Any]]:
+    """Name and options of the last run in an output folder.
+
+    Parameters
+    ----------
+    out_dir : pathlib.Path
+
+    Returns
+    -------
+    origin : str
+        ``run <id>``, for the options table.
+    options : mapping
+        Those that the user had chosen; empty when there was no run.
+    """
+    configs = sorted(out_dir.glob('logs/*/config.toml'))
+    if not configs:
+        return '', {}
+    config = read_toml(configs[-1])
+    kept = {
+        name: value
+        for name, value in config['options'].items()
+        if config['origins'].get(name) != 'default' and name in {'grid', 'pue', 'pipeline'}
+    }
+    return f'run {configs[-1].parent.name}', kept
+
+
+def write(
+    out_dir: Path,
+    chosen: Chosen,
+    *,
+    group: bool,
+    subjects: Iterable[str] | None = None,
+) -> list[Path]:
+    """Write tables, sidecars and pages.
+
+    Parameters
+    ----------
+    out_dir : pathlib.Path
+    chosen : Chosen
+        Grid and PUE to account with, and the options that pages show.
+    group : bool
+        Whether to write the group's files too.
+    subjects : iterable of str, optional
+        Labels to write files for; all by default.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Files written.
+
+    Raises
+    ------
+    InputError
+        When there is no ledger.
+    OutputError
+        When the folder cannot be written.
+    """
+    facts = _read(out_dir)
+    intensity = _intensity(facts.runs, chosen.options)
+    pue = PUE(chosen.options.pue, 'given') if chosen.options.pue else PUE(1.0, 'unset')
+    summaries = list(_summaries(facts.sharing.shares, intensity, pue))
+    wanted = None if subjects is None else set(subjects)
+    context = _context(facts, chosen)
+    files: dict[Path, str] = {}
+    for subject, sessions in _by_subject(summaries).items():
+        if wanted is None or subject in wanted:
+            files |= _subject_files(facts, subject, sessions, context)
+    if group:
+        files |= _group_files(facts, summaries, intensity, pue, context)
+    return [_save(out_dir / name, text) for name, text in files.items()]
+
+
+def _read(out_dir: Path) -> _Facts:
+    folders = ledger.folders(out_dir)
+    if not folders:
+        raise InputError(f'{out_dir} holds no ledger (logs/*/ledger): run participant first')
+    entries, warnings = ledger.read(
+        *folders, running=lambda e: is_running(e.pid, e.entry_id.split('-')[-2])
+    )
+    hosts = {}
+    for path in sorted(out_dir.glob('logs/*/hosts/*.json')):
+        host = Host(**json.loads(path.read_text('utf-8')))
+        hosts[host.name] = host
+    return _Facts(out_dir, tuple(entries), share(entries), tuple(hosts.values()), tuple(warnings))
+
+
+def _intensity(runs: Iterable[Entry], options: Options) -> Intensity:
+    moments = sorted(datetime.fromisoformat(run.started) for run in runs)
+    now = datetime.now(timezone.utc)
+    first, last = (moments[0], moments[-1]) if moments else (now, now)
+    return parse(options.grid).over(first, last)
+
+
+def _summaries(shares: Iterable[Share], intensity: Intensity, pue: PUE) -> Iterator[Summary]:
+    grouped: dict[tuple[str, str], list[Share]] = defaultdict(list)
+    for one in shares:
+        grouped[one.entry.subject, one.entry.session].append(one)
+    for (subject, session), own in sorted(grouped.items()):
+        yield summarise(own, intensity, pue, subject=subject, session=session)
+
+
+def _by_subject(summaries: Iterable[Summary]) -> dict[str, list[Summary]]:
+    grouped: dict[str, list[Summary]] = defaultdict(list)
+    for summary in summaries:
+        if summary.subject:
+            grouped[summary.subject].append(summary)
+    return grouped
+
+
+def _context(facts: _Facts, chosen: Chosen) -> Context:
+    crashes = tuple(
+        (path.name, path.read_text('utf-8', errors='replace'))
+        for path in sorted(facts.out_dir.glob('logs/*/crash-*.txt'))
+    )
+    options = tuple(
+        Option(each.name, _shown(getattr(chosen.options, each.name)), chosen.origins[each.name])
+        for each in fields(Options)
+    )
+    return Context(
+        title='nicarbon',
+        version=__version__,
+        command=command(),
+        created=datetime.now(timezone.utc).isoformat(timespec='seconds'),
+        options=options,
+        hosts=facts.hosts,
+        runs=facts.runs,
+        balances=facts.sharing.balances,
+        warnings=facts.warnings,
+        crashes=crashes,
+    )
+
+
+def command() -> str:
+    """The command line, as it could be pasted."""
+    return shlex.join(['nicarbon', *sys.argv[1:]])
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ' '.join(map(str, value)) or 'all'
+    return 'not set' if value is None else str(value)
+
+
+def _subject_files(
+    facts: _Facts, subject: str, sessions: list[Summary], context: Context
+) -> dict[Path, str]:
+    runs = {line.share.entry.run_id for summary in sessions for line in summary.lines}
+    context = _only(context, runs, subject)
+    figures = {}
+    for path in sorted(facts.out_dir.glob(f'sub-{subject}/figures/*_desc-tissue_T1w.svg')):
+        figures[path.stem] = path.read_text('utf-8')
+    files = {bids.page_path(subject): subject_page(sessions, figures, context)}
+    for summary in sessions:
+        table = bids.table_path(subject, summary.session)
+        files[table] = sidecar.tsv([sidecar.row(line) for line in summary.lines])
+        files[table.with_suffix('.json')] = _json(_sidecar(summary, context))
+    return files
+
+
+def _only(context: Context, runs: set[str], subject: str) -> Context:
+    """What concerns some runs and one subject."""
+    from dataclasses import replace
+
+    return replace(
+        context,
+        runs=tuple(run for run in context.runs if run.run_id in runs),
+        balances=tuple(balance for balance in context.balances if balance.run_id in runs),
+        crashes=tuple(crash for crash in context.crashes if f'sub_{subject}_' in crash[1]),
+    )
+
+
+def _sidecar(summary: Summary, context: Context) -> dict[str, Any]:
+    return sidecar.sidecar(
+        summary,
+        version=context.version,
+        command=context.command,
+        balances=context.balances,
+        runs=context.runs,
+        hosts=context.hosts,
+        sources=(),
+    )
+
+
+def _group_files(
+    facts: _Facts, summaries: list[Summary], intensity: Intensity, pue: PUE, context: Context
+) -> dict[Path, str]:
+    dataset = summarise(facts.sharing.shares, intensity, pue)
+    table = sidecar.tsv([sidecar.row(line) for line in dataset.lines])
+    description = _json(_sidecar(dataset, context))
+    per_subject = [summary for summary in summaries if summary.subject]
+    links = {s.subject: bids.page_path(s.subject).as_posix() for s in per_subject}
+    tables = {'group_carbon.tsv': table, 'group_carbon.json': description}
+    page = group_page(dataset, per_subject, links, context, tables=tables)
+    names = {**tables, 'group_carbon.html': page}
+    return {Path(name): text for name, text in names.items()}
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + '\n'
+
+
+def _save(path: Path, text: str) -> Path:
+    """Write a file whole or not at all."""
+    draft = path.with_name(f'.{path.name}.draft')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(text, 'utf-8')
+        draft.replace(path)
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise OutputError(f'{path} cannot be written: {error.strerror}') from None
+    return path

@@ -1,0 +1,166 @@
+"""``participant``: check everything first, run the workflow, write the outputs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import tomli_w
+
+from .. import __version__, bids
+from ..account import PUE
+from ..errors import MissingExtraError, OutputError, StorageError, UsageError
+from ..grids import parse
+from ..stage import stages
+from .options import Chosen, Options
+
+__all__ = ['participant']
+
+FREE_BYTES = 500_000_000
+"""Space that the work folder must have before anything is run: what two
+sessions at 1 mm leave there."""
+
+_log = logging.getLogger('nicarbon')
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A run that has passed all checks."""
+
+    bids_dir: Path
+    out_dir: Path
+    work_dir: Path
+    sessions: tuple[bids.Session, ...]
+    chosen: Chosen
+    run_id: str
+
+    @property
+    def options(self) -> Options:
+        return self.chosen.options
+
+    @property
+    def log_dir(self) -> Path:
+        return self.out_dir / 'logs' / self.run_id
+
+
+def participant(bids_dir: Path, out_dir: Path, chosen: Chosen) -> int:
+    """Process the chosen participants.
+
+    Parameters
+    ----------
+    bids_dir, out_dir : pathlib.Path
+    chosen : Chosen
+
+    Returns
+    -------
+    int
+        0 when all went well, 1 when some participant failed.
+
+    Raises
+    ------
+    NicarbonError
+        Before any work starts, when something is not as it must be.
+    """
+    from .screen import Screen
+
+    plan = _plan(bids_dir.resolve(), out_dir.resolve(), chosen)
+    screen = Screen(sys.stdout)
+    if chosen.options.dry_run:
+        screen.dry_run(plan.sessions, stages('structural'), plan.out_dir)
+        return 0
+    _prepare(plan)
+    return _run(plan, screen)
+
+
+def _plan(bids_dir: Path, out_dir: Path, chosen: Chosen) -> _Plan:
+    """Check all that can be known before any work starts."""
+    options = chosen.options
+    parse(options.grid)
+    if options.pue is not None:
+        PUE(options.pue)
+    if not options.skip_bids_validation:
+        bids.check(bids_dir)
+    filters = bids.load_filter(options.bids_filter_file) if options.bids_filter_file else None
+    found, without = bids.sessions(
+        bids_dir, options.participant_label, options.session_label, filters
+    )
+    for subject in without:
+        _log.warning('sub-%s has no T1w image that passes the filters: left out', subject)
+    work_dir = options.work_dir.resolve()
+    if bids_dir == work_dir or bids_dir in work_dir.parents:
+        raise UsageError(f'--work-dir {work_dir} is inside BIDS_DIR, which is never written to')
+    _require_extra()
+    from ..aware import new_run_id
+
+    return _Plan(bids_dir, out_dir, work_dir, tuple(found), chosen, new_run_id())
+
+
+def _require_extra() -> None:
+    from importlib.util import find_spec
+
+    needed = ('SimpleITK', 'dipy', 'nilearn', 'scipy', 'skimage', 'threadpoolctl')
+    missing = [name for name in needed if find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            f'the structural pipeline needs {", ".join(missing)}: '
+            "pip install 'nicarbon[structural]'"
+        )
+
+
+def _prepare(plan: _Plan) -> None:
+    """Make the folders, and the files that make the output a BIDS derivative."""
+    for folder, flag in ((plan.out_dir, 'OUT_DIR'), (plan.work_dir, '--work-dir')):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / f'.nicarbon-{os.getpid()}'
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise OutputError(f'{flag} {folder} cannot be written: {error.strerror}') from None
+    free = shutil.disk_usage(plan.work_dir).free
+    if free < FREE_BYTES:
+        raise StorageError(
+            f'--work-dir {plan.work_dir} has {free / 1e6:.0f} MB free, at least '
+            f'{FREE_BYTES / 1e6:.0f} MB are needed: choose another with -w'
+        )
+    plan.log_dir.mkdir(parents=True)
+    description = bids.dataset_description(__version__, plan.bids_dir, {})
+    text = json.dumps(description, indent=2) + '\n'
+    (plan.out_dir / 'dataset_description.json').write_text(text, 'utf-8')
+    (plan.out_dir / '.bidsignore').write_text(bids.IGNORE, 'utf-8')
+    (plan.out_dir / 'README.md').write_text(bids.README, 'utf-8')
+    (plan.log_dir / 'config.toml').write_text(tomli_w.dumps(plan.chosen.record()), 'utf-8')
+
+
+def _run(plan: _Plan, screen: Any) -> int:
+    """Run the workflow inside a recording; write what was measured, come what may."""
+    from ..aware import recording
+    from . import engine, outputs
+
+    screen.start(plan.sessions, stages('structural'), plan.log_dir)
+    signal.signal(signal.SIGTERM, _terminated)
+    subjects = {session.subject for session in plan.sessions}
+    failures: Sequence[str] = ()
+    try:
+        with recording(plan.out_dir, run_id=plan.run_id) as run:
+            failures = engine.run(plan, run, screen)
+    except (KeyboardInterrupt, SystemExit):
+        engine.stop_children()
+        screen.interrupted(plan.out_dir, plan.work_dir)
+        raise
+    finally:
+        written = outputs.write(plan.out_dir, plan.chosen, group=False, subjects=subjects)
+    screen.end(plan.out_dir, written, failures)
+    return 1 if failures else 0
+
+
+def _terminated(number: int, _frame: object) -> NoReturn:
+    raise SystemExit(128 + number)

@@ -1,0 +1,92 @@
+"""What the command says while it works, and when it is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from .. import bids
+from ..stage import Stage
+from ..watch import Label
+
+__all__ = ['Screen']
+
+
+class Screen:
+    """One line per stage, with a clock; plain text, so that it reads well in a log.
+
+    Parameters
+    ----------
+    stream : text file
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._titles: dict[str, str] = {}
+        self._started: dict[str, float] = {}
+        self._begin = time.monotonic()
+        self._done = self._all = 0
+
+    def say(self, text: str = '') -> None:
+        """Print a line, at once."""
+        print(text, file=self._stream, flush=True)
+
+    def dry_run(
+        self, sessions: Sequence[bids.Session], table: Sequence[Stage], out_dir: Path
+    ) -> None:
+        """List what would be run, and what would be written."""
+        self.say(
+            f'{len(sessions)} session(s) × {len(table)} stages = {len(sessions) * len(table)}'
+        )
+        for session in sessions:
+            self.say(f'{session.name}')
+            for path in session.t1w:
+                self.say(f'  reads   {path}')
+            for stage in table:
+                self.say(f'  runs    {stage.name:<20} {", ".join(stage.makes)}')
+            table_path = bids.table_path(session.subject, session.session)
+            for path in (table_path, table_path.with_suffix('.json')):
+                self.say(f'  writes  {out_dir / path}')
+            self.say(f'  writes  {out_dir / bids.page_path(session.subject)}')
+
+    def start(
+        self, sessions: Sequence[bids.Session], table: Sequence[Stage], log_dir: Path
+    ) -> None:
+        """Say what is about to happen."""
+        self._titles = {stage.name: stage.title for stage in table}
+        self._all = len(sessions) * len(table)
+        subjects = len({session.subject for session in sessions})
+        self.say(f'{subjects} participant(s), {len(sessions)} session(s), {self._all} stages')
+        self.say(f'Logs and ledger: {log_dir}')
+
+    def node(self, label: Label, status: str) -> None:
+        """One stage starts or ends."""
+        if status == 'start':
+            self._started[label.node] = time.monotonic()
+            return
+        self._done += 1
+        seconds = time.monotonic() - self._started.get(label.node, time.monotonic())
+        who = bids.prefix(label.subject, label.session)
+        what = self._titles.get(label.stage, label.stage)
+        how = f'{seconds:.1f} s' if status == 'end' else 'FAILED'
+        minutes, rest = divmod(int(time.monotonic() - self._begin), 60)
+        self.say(f'{minutes:3d}:{rest:02d}  [{self._done}/{self._all}]  {who}  {what:<26} {how}')
+
+    def interrupted(self, out_dir: Path, work_dir: Path) -> None:
+        """Say that nothing measured is lost, and how to go on."""
+        self.say(
+            f'Interrupted. What was measured is in {out_dir}; the same command resumes '
+            f'from {work_dir}.'
+        )
+
+    def end(self, out_dir: Path, written: Sequence[Path], failures: Sequence[str]) -> None:
+        """Say what failed and where the pages are."""
+        for failure in failures:
+            self.say(f'failed: {failure}')
+        if failures:
+            self.say(f'Crash reports: {out_dir / "logs"}')
+        for path in written:
+            if path.suffix == '.html':
+                self.say(f'Page: {path}')

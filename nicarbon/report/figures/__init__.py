@@ -1,0 +1,19 @@
+"""Values drawn as SVG: one module per figure.
+
+=============  ==============================================================
+``stages``     where the energy went: a bar for each stage, in order
+``totals``     the same for a whole dataset: a bar for each kind of stage
+``timeline``   when it went: power of a host, and what ran on it
+``by_subject`` who used it: a dot for each subject
+``mosaic``     what came of it: slices of the head with mask and tissues
+=============  ==============================================================
+"""
+
+from __future__ import annotations
+
+from .bars import stages, totals
+from .dots import by_subject
+from .slices import mosaic
+from .power import timeline
+
+__all__ = ['by_subject', 'mosaic', 'stages', 'timeline', 'totals']

@@ -1,0 +1,196 @@
+"""Where the energy went: horizontal bars of joules by stage."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ...summary import Line, Summary
+from ..numbers import ENERGY, Scale, factor, label, scale
+from .svg import FAULT, INK, MUTED, RULE, WIDTH, Canvas, component_colour, shorten, ticks
+
+__all__ = ['stages', 'totals']
+
+LEFT, RIGHT, TOP, ROW = 182, 744, 30, 25
+"""Edges of the plot and height of a row, in CSS pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bar:
+    """One row: joules by component, an interval, and what became of it."""
+
+    name: str
+    components: dict[str, float]
+    low: float
+    high: float
+    lost: float = 0.0
+    note: str = ''
+    spared: bool = False
+
+    @property
+    def joules(self) -> float:
+        return sum(self.components.values())
+
+
+def stages(summary: Summary, titles: Mapping[str, str] | None = None) -> str:
+    """Draw one bar per stage, in the order in which they started.
+
+    Parameters
+    ----------
+    summary : Summary
+    titles : mapping of {str : str}, optional
+        Stage names as people write them.
+
+    Returns
+    -------
+    str
+        SVG.
+    """
+    bars = [_of_line(line, titles or {}) for line in summary.lines]
+    return _draw(bars, f'Energy by stage, {label(summary)}')
+
+
+def totals(
+    dataset: Summary, order: Sequence[str] = (), titles: Mapping[str, str] | None = None
+) -> str:
+    """Draw one bar per kind of stage, added up over all subjects.
+
+    Parameters
+    ----------
+    dataset : Summary
+    order : sequence of str
+        Stage names in pipeline order; others follow as they started.
+    titles : mapping of {str : str}, optional
+
+    Returns
+    -------
+    str
+        SVG.
+    """
+    names = dict.fromkeys([*order, *(line.share.entry.stage for line in dataset.lines)])
+    groups: dict[str, list[Line]] = {name: [] for name in names}
+    for line in dataset.lines:
+        groups[line.share.entry.stage].append(line)
+    bars = [_of_group(name, group, titles or {}) for name, group in groups.items() if group]
+    return _draw(bars, f'Energy by stage, all of {label(dataset)}')
+
+
+def _of_line(line: Line, titles: Mapping[str, str]) -> _Bar:
+    entry = line.share.entry
+    name = titles.get(entry.stage, entry.stage or entry.node or 'unnamed')
+    if entry.outcome == 'cached':
+        return _Bar(name, {}, 0, 0, note='cached: spared', spared=True)
+    if line.footprint is None:
+        note = 'not seen' if entry.outcome == 'ran' else f'{entry.outcome}, not seen'
+        return _Bar(name, {}, 0, 0, note=note)
+    lost = line.footprint.joules if entry.outcome in {'failed', 'killed'} else 0.0
+    u_rel = factor(line.footprint)
+    joules = line.footprint.joules
+    note = entry.outcome if lost or entry.outcome != 'ran' else ''
+    return _Bar(name, line.share.components, joules / u_rel, joules * u_rel, lost, note)
+
+
+def _of_group(name: str, lines: Sequence[Line], titles: Mapping[str, str]) -> _Bar:
+    bars = [_of_line(line, titles) for line in lines]
+    components: Counter[str] = Counter()
+    for bar in bars:
+        components.update(bar.components)
+    notes = Counter(line.share.entry.outcome for line in lines)
+    unseen = sum(line.footprint is None for line in lines)
+    parts = [f'{notes[key]} {key}' for key in ('failed', 'killed', 'cached') if notes[key]]
+    return _Bar(
+        titles.get(name, name or 'unnamed'),
+        dict(components),
+        sum(bar.low for bar in bars),
+        sum(bar.high for bar in bars),
+        sum(bar.lost for bar in bars),
+        ', '.join(parts + ([f'{unseen} not seen'] if unseen else [])),
+        spared=all(bar.spared for bar in bars),
+    )
+
+
+def _draw(bars: Sequence[_Bar], title: str) -> str:
+    unit = scale([bar.high for bar in bars], ENERGY)
+    high = max((bar.high for bar in bars), default=0.0) or unit.size
+    height = TOP + ROW * max(len(bars), 1) + 34
+    words = '; '.join(f'{bar.name} {_words(bar, unit)}' for bar in bars)
+    canvas = Canvas(height, title, f'{words or "no stage ran"}.')
+    _legend(canvas, bars)
+    _axis(canvas, unit, high, TOP + ROW * max(len(bars), 1))
+    for index, bar in enumerate(bars):
+        _row(canvas, bar, unit, high, TOP + ROW * index)
+    return canvas.text()
+
+
+def _words(bar: _Bar, unit: Scale) -> str:
+    """A bar's value in words; nothing seen and nothing spent are told apart."""
+    if not bar.components:
+        return bar.note or 'not seen'
+    number = unit.number(bar.joules, bar.low, bar.high)
+    interval = f' ({number.interval})' if number.interval else ''
+    return f'{number.text} {unit.unit}{interval}' + (f', {bar.note}' if bar.note else '')
+
+
+def _legend(canvas: Canvas, bars: Sequence[_Bar]) -> None:
+    x = float(LEFT)
+    entries = [
+        (name, component_colour(name))
+        for name in dict.fromkeys(name for bar in bars for name in bar.components)
+    ]
+    if any(bar.lost for bar in bars):
+        entries.append(('failed or killed', canvas.hatch(FAULT)))
+    for name, paint in entries:
+        canvas.add('rect', x=x, y=6, width=10, height=10, fill=paint)
+        canvas.add('text', shorten(name, 24), x=x + 15, y=15, fill=MUTED, font_size=11.5)
+        x += 32 + 6.4 * len(shorten(name, 24))
+    if any(bar.components for bar in bars):
+        _whisker(canvas, x, x + 22, 11)
+        canvas.add('text', '95 % interval', x=x + 28, y=15, fill=MUTED, font_size=11.5)
+
+
+def _axis(canvas: Canvas, unit: Scale, high: float, bottom: float) -> None:
+    for tick in ticks(high / unit.size):
+        x = LEFT + (RIGHT - LEFT) * tick * unit.size / high
+        canvas.add('path', d=f'M{x:.1f} {TOP}V{bottom + 4}', stroke=RULE)
+        canvas.add('text', f'{tick:g}', x=x, y=bottom + 18, fill=MUTED, text_anchor='middle')
+    canvas.add('text', f'energy ({unit.unit})', x=RIGHT + 12, y=bottom + 18, fill=MUTED)
+
+
+def _row(canvas: Canvas, bar: _Bar, unit: Scale, high: float, top: float) -> None:
+    middle = top + ROW / 2
+    per_joule = (RIGHT - LEFT) / high
+    words = _words(bar, unit)
+    canvas.add(
+        'text', shorten(bar.name, 25), x=LEFT - 12, y=middle + 4, text_anchor='end',
+        tip=f'{bar.name}: {words}',
+    )  # fmt: skip
+    if bar.spared:
+        canvas.add(
+            'rect', x=LEFT + 0.5, y=top + 6.5, width=30, height=ROW - 13, fill='none',
+            stroke=MUTED, stroke_dasharray='3 2',
+        )  # fmt: skip
+    x = float(LEFT)
+    for component, joules in bar.components.items():
+        width = max(joules * per_joule, 0.8)
+        canvas.add(
+            'rect', x=x, y=top + 6, width=width, height=ROW - 12,
+            fill=component_colour(component), tip=f'{bar.name}, {component}: {words}',
+        )  # fmt: skip
+        x += width
+    if bar.lost:
+        canvas.add(
+            'rect', x=LEFT, y=top + 6, width=max(bar.lost * per_joule, 0.8), height=ROW - 12,
+            fill=canvas.hatch(FAULT),
+        )  # fmt: skip
+    if bar.high > bar.low:
+        _whisker(canvas, LEFT + bar.low * per_joule, LEFT + bar.high * per_joule, middle)
+    colour = INK if bar.components and not bar.lost else MUTED
+    canvas.add('text', words, x=RIGHT + 12, y=middle + 4, fill=FAULT if bar.lost else colour)
+
+
+def _whisker(canvas: Canvas, left: float, right: float, y: float) -> None:
+    path = f'M{left:.1f} {y}H{right:.1f}M{left:.1f} {y - 3}v6M{right:.1f} {y - 3}v6'
+    # A white edge keeps the line visible on its bar.
+    canvas.add('path', d=path, stroke='#fff', stroke_width=3, fill='none')
+    canvas.add('path', d=path, stroke=INK, stroke_width=1.1, fill='none')

@@ -1,0 +1,174 @@
+"""A methods section ready to paste: what was run, and what was really measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from ..account import PUE, Intensity
+from ..ledger import Reading
+from ..quantity import carbon, energy, with_interval
+from ..stage import stages
+from ..summary import Summary
+from .context import Context
+from .numbers import percent
+from .references import BIDS, CODECARBON, NIPYPE, REFERENCES, SCI
+
+__all__ = ['citations', 'intensity_text', 'methods']
+
+_POLICY = (
+    'The energy of a host was attributed to the stages that ran on it window by window: power '
+    'above idle in proportion to CPU time, idle power in proportion to the cores reserved '
+    '(policy `reserved`, in line with ISO/IEC 21031:2024). Energy that belonged to no stage was '
+    'kept apart and charged to none.'
+)
+
+
+def methods(total: Summary, context: Context) -> str:
+    """Write the methods section of a paper.
+
+    Parameters
+    ----------
+    total : Summary
+        All stages that it is about.
+    context : Context
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    parts = [('Processing', _processing(total, context)), ('Energy and carbon', _carbon(total, context))]
+    references = [REFERENCES[key].short for key in citations(total, context) if key in REFERENCES]
+    text = '\n\n'.join(f'### {title}\n\n{body}' for title, body in parts if body)
+    return f'{text}\n\nReferences (BibTeX below): {"; ".join(references)}.\n'
+
+
+def citations(total: Summary, context: Context) -> list[str]:
+    """Keys of the works that the methods section rests on.
+
+    Parameters
+    ----------
+    total : Summary
+    context : Context
+
+    Returns
+    -------
+    list of str
+        DOIs, or the number of a standard.
+    """
+    ran = {line.share.entry.stage for line in total.lines}
+    keys = [BIDS, NIPYPE]
+    keys += [doi for stage in stages(context.tool) if stage.name in ran for doi in stage.cites]
+    keys.append(SCI)
+    sources = [total.footprint.intensity.source, *(host.tdp_source for host in context.hosts)]
+    if any('codecarbon' in source.lower() for source in sources):
+        keys.append(CODECARBON)
+    return list(dict.fromkeys(keys))
+
+
+def _processing(total: Summary, context: Context) -> str:
+    ran = {line.share.entry.stage for line in total.lines}
+    says = [stage.says for stage in stages(context.tool) if stage.name in ran and stage.says]
+    if not says:
+        return ''
+    opening = (
+        f'Images in the Brain Imaging Data Structure ({REFERENCES[BIDS].short}) were processed '
+        f'with nicarbon {context.version} on Nipype ({REFERENCES[NIPYPE].short}).'
+    )
+    return ' '.join([opening, *says])
+
+
+def _carbon(total: Summary, context: Context) -> str:
+    footprint = total.footprint
+    parts = [_hosts(context), *_meters(total), _POLICY]
+    parts.append(_grid(footprint.intensity))
+    parts.append(_facility(footprint.pue))
+    spent = energy(footprint.joules, footprint.joules_low, footprint.joules_high)
+    grams = carbon(footprint.grams, footprint.low, footprint.high)
+    if footprint.joules:
+        shares = ', '.join(f'{percent(part)} {tier}' for tier, part in total.tiers.items())
+        parts.append(f'The stages used {spent} ({shares}), which corresponds to {grams}.')
+    if total.lost.joules:
+        lost = energy(total.lost.joules, total.lost.joules_low, total.lost.joules_high)
+        parts.append(f'Of this, {lost} went to stages that failed or were killed.')
+    parts.append(
+        'Values are followed by their 95 % interval, which combines the uncertainties of energy, '
+        'facility and grid in log space. The making of the hardware is not included.'
+    )
+    return ' '.join(part for part in parts if part)
+
+
+def _hosts(context: Context) -> str:
+    said = [
+        f'{host.cpu} ({host.cores} logical cores, {host.memory_gb:g} GB'
+        f'{", virtual" if host.virtual else ""})'
+        for host in context.hosts
+    ]
+    if not said:
+        return ''
+    counted = [f'{len(list(group))} × {name}' for name, group in groupby(sorted(said))]
+    return f'Computation ran on {"; ".join(counted)}.'
+
+
+def _meters(total: Summary) -> list[str]:
+    """One sentence for each way in which a component was seen, and one for those not seen."""
+    readings = {
+        (reading.component, reading.method, reading.tier, reading.u_rel): reading
+        for line in total.lines
+        for reading in line.share.entry.readings
+        if reading.joules is not None
+    }
+    sentences = [_meter(reading) for _, reading in sorted(readings.items())]
+    seen = {reading.component.partition(':')[0] for reading in readings.values()}
+    missing = [name for name in ('cpu', 'dram', 'gpu') if name not in seen]
+    names = {'cpu': 'processors', 'dram': 'memory', 'gpu': 'graphics processors'}
+    if missing:
+        words = ' and '.join(names[name] for name in missing)
+        sentences.append(f'The energy of {words} was not seen and is not included.')
+    return sentences
+
+
+def _meter(reading: Reading) -> str:
+    how = {'measured': 'was measured', 'modelled': 'was modelled', 'assumed': 'was assumed'}
+    name = reading.component.upper() if ':' not in reading.component else reading.component
+    known = f', known within a factor of {reading.u_rel:g} at 95 %' if reading.u_rel > 1 else ''
+    return f'{name} energy {how[reading.tier]} (`{reading.method}`{known}).'
+
+
+def intensity_text(intensity: Intensity) -> str:
+    """Print a carbon intensity with its interval.
+
+    Parameters
+    ----------
+    intensity : Intensity
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> intensity_text(Intensity(30, 15, 60, 'CA-QC', '', '', 'average', 'example'))
+    '30 gCO2e/kWh (15–60)'
+    """
+    units = ((1.0, 'gCO2e/kWh'),)
+    return with_interval(intensity.g_per_kwh, intensity.low, intensity.high, units)
+
+
+def _grid(intensity: Intensity) -> str:
+    text = intensity_text(intensity)
+    if intensity.tier == 'assumed':
+        return f'No grid was given: the world average of {text} was assumed.'
+    period = f', {intensity.start} to {intensity.stop}' if intensity.start else ''
+    zone = '' if intensity.zone == 'given' else f' of {intensity.zone}'
+    return (
+        f'Energy was converted with the carbon intensity{zone} of {text} '
+        f'({intensity.kind}{period}; source: {intensity.source}).'
+    )
+
+
+def _facility(pue: PUE) -> str:
+    if pue.origin == 'unset':
+        return 'No power usage effectiveness was given: IT energy alone was counted.'
+    return f'A power usage effectiveness of {pue.value:g} was applied, as given.'

@@ -1,0 +1,281 @@
+"""Numbers as pages and figures show them: with a unit, an interval and a tier."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ..account import Footprint
+from ..ledger import Entry
+from ..quantity import with_interval
+from ..summary import Summary
+
+__all__ = [
+    'CARBON',
+    'ENERGY',
+    'Number',
+    'Scale',
+    'Spread',
+    'busy_seconds',
+    'duration',
+    'factor',
+    'label',
+    'percent',
+    'scale',
+    'spread_of',
+    'unusual',
+]
+
+ENERGY = ((3.6e6, 'kWh'), (3.6e3, 'Wh'), (1.0, 'J'), (1e-3, 'mJ'))
+CARBON = ((1e6, 'tCO2e'), (1e3, 'kgCO2e'), (1.0, 'gCO2e'), (1e-3, 'mgCO2e'))
+
+FENCE_LEAST = 8
+"""Subjects below which no quartile is steady enough to call one unusual."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A printed number: value and unit, and apart from them the interval.
+
+    Parameters
+    ----------
+    text, interval : str
+        ``110`` and ``54–220``; the interval is empty where there is none.
+    raw : float
+        Unrounded, for sorting.
+    """
+
+    text: str
+    interval: str
+    raw: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """One unit for a whole column or axis.
+
+    Parameters
+    ----------
+    size : float
+        Of the unit, in joules or grams.
+    unit : str
+    """
+
+    size: float
+    unit: str
+
+    def number(self, value: float, low: float, high: float) -> Number:
+        """Round to the interval, in this unit.
+
+        Parameters
+        ----------
+        value, low, high : float
+            In joules or grams.
+
+        Returns
+        -------
+        Number
+
+        Examples
+        --------
+        >>> Scale(1.0, 'J').number(108.5, 54.2, 217.0)
+        Number(text='110', interval='54–220', raw=108.5)
+        """
+        if value == 0:
+            return Number('0', '', 0.0)
+        units = ((self.size, self.unit),)
+        text, _, interval = with_interval(value, low, high, units).partition(f' {self.unit}')
+        return Number(text, interval.strip(' ()'), value)
+
+
+def scale(values: Iterable[float], units: tuple[tuple[float, str], ...]) -> Scale:
+    """The unit in which the middle one of some values is printed best.
+
+    Parameters
+    ----------
+    values : iterable of float
+        In joules or grams.
+    units : tuple of (float, str)
+        Largest first.
+
+    Returns
+    -------
+    Scale
+
+    Examples
+    --------
+    >>> scale([0.0, 20.0, 30.0, 8000.0], ENERGY)
+    Scale(size=1.0, unit='J')
+    """
+    seen = [value for value in values if value > 0]
+    middle = statistics.median(seen) if seen else 1.0
+    return Scale(*next(((size, unit) for size, unit in units if middle >= size), units[-1]))
+
+
+def factor(footprint: Footprint) -> float:
+    """Multiplicative uncertainty of a footprint's joules at 95 %."""
+    return footprint.joules_high / footprint.joules if footprint.joules else 1.0
+
+
+def label(summary: Summary) -> str:
+    """Who a summary is about, as BIDS writes it.
+
+    Parameters
+    ----------
+    summary : Summary
+
+    Returns
+    -------
+    str
+        ``sub-01_ses-1``, or ``dataset``.
+    """
+    parts = [('sub', summary.subject), ('ses', summary.session)]
+    return '_'.join(f'{key}-{value}' for key, value in parts if value) or 'dataset'
+
+
+def percent(fraction: float) -> str:
+    """Print a fraction; what is not all is never rounded to all.
+
+    Parameters
+    ----------
+    fraction : float
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> percent(0.5), percent(0.9996), percent(0.0004), percent(1.0)
+    ('50 %', '99.9 %', '0.1 %', '100 %')
+    """
+    shown = 100 * fraction
+    if 0 < shown < 1 or 99 < shown < 100:
+        return f'{min(max(shown, 0.1), 99.9):.1f} %'
+    return f'{shown:.0f} %'
+
+
+def duration(seconds: float) -> str:
+    """Print a time span.
+
+    Parameters
+    ----------
+    seconds : float
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> duration(0.43), duration(12.34), duration(252), duration(11_220)
+    ('0.43 s', '12.3 s', '4 min 12 s', '3 h 07 min')
+    """
+    if seconds < 100:
+        return f'{seconds:.{2 if seconds < 10 else 1}f} s'
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 100:
+        return f'{minutes} min {rest:02d} s'
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f'{hours} h {minutes:02d} min'
+
+
+def busy_seconds(entries: Iterable[Entry]) -> float:
+    """Wall time in which at least one of some entries ran.
+
+    Parameters
+    ----------
+    entries : iterable of Entry
+
+    Returns
+    -------
+    float
+        Seconds. Clocks of different hosts or boots do not compare: their
+        times add up.
+    """
+    spans = sorted(
+        (entry.host, entry.boot_id, entry.start, entry.start + entry.seconds)
+        for entry in entries
+        if entry.start is not None
+    )
+    total, place, reached = 0.0, ('', ''), 0.0
+    for host, boot, start, stop in spans:
+        if (host, boot) != place:
+            place, reached = (host, boot), start
+        total += max(0.0, stop - max(start, reached))
+        reached = max(reached, stop)
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How much subjects differ.
+
+    Parameters
+    ----------
+    median, low, high : float
+        In joules.
+    name : str
+        What low and high are: ``IQR`` from four subjects on, else ``range``.
+    """
+
+    median: float
+    low: float
+    high: float
+    name: str
+
+
+def spread_of(values: Sequence[float]) -> Spread | None:
+    """Median and interquartile range of some values; None if there are none.
+
+    Parameters
+    ----------
+    values : sequence of float
+
+    Returns
+    -------
+    Spread or None
+
+    Examples
+    --------
+    >>> spread_of([1.0, 2.0, 3.0, 4.0, 5.0])
+    Spread(median=3.0, low=2.0, high=4.0, name='IQR')
+    >>> spread_of([1.0, 3.0])
+    Spread(median=2.0, low=1.0, high=3.0, name='range')
+    """
+    if not values:
+        return None
+    if len(values) < 4:
+        return Spread(statistics.median(values), min(values), max(values), 'range')
+    low, median, high = statistics.quantiles(values, n=4, method='inclusive')
+    return Spread(median, low, high, 'IQR')
+
+
+def unusual(summaries: Sequence[Summary]) -> list[Summary] | None:
+    """Summaries beyond 1.5 interquartile ranges from the quartiles (Tukey's fences).
+
+    Parameters
+    ----------
+    summaries : sequence of Summary
+
+    Returns
+    -------
+    list of Summary or None
+        None when there are too few to tell.
+    """
+    seen = [summary for summary in summaries if was_seen(summary)]
+    spread = spread_of([summary.footprint.joules for summary in seen])
+    if spread is None or len(seen) < FENCE_LEAST:
+        return None
+    reach = 1.5 * (spread.high - spread.low)
+    return [
+        summary
+        for summary in seen
+        if not spread.low - reach <= summary.footprint.joules <= spread.high + reach
+    ]
+
+
+def was_seen(summary: Summary) -> bool:
+    """Whether a meter saw any of it: a sum over nothing is not zero."""
+    return any(line.share.tier is not None for line in summary.lines)

@@ -1,0 +1,158 @@
+"""The sentences of a page: what a reader takes away who reads nothing else."""
+
+from __future__ import annotations
+
+from ..account import PUE, Intensity
+from ..quantity import carbon, energy
+from ..summary import Summary
+from .methods import intensity_text
+from .numbers import Spread, percent, was_seen
+
+__all__ = ['POLICIES', 'coverage', 'grid_name', 'headline', 'lost_sentence', 'pue_name', 'seen_as']
+
+POLICIES = {
+    'reserved': (
+        'Power above idle by CPU time, idle power by cores reserved. Adds up to what the host '
+        'used. Used on this page.'
+    ),
+    'dynamic': (
+        'Power above idle alone: what would have been saved on a machine that stays on anyway.'
+    ),
+    'active': 'All power by CPU time: whoever is busy also pays for the idle cores.',
+    'exclusive': (
+        'All power of the host while the stage ran, as if it had been alone: stages side by side '
+        'are each charged the whole host.'
+    ),
+}
+"""What each attribution policy answers."""
+
+_TIERS = {'measured': 'metered', 'modelled': 'modelled', 'assumed': 'assumed'}
+
+
+def headline(total: Summary, who: str, spread: Spread | None = None) -> str:
+    """Say in a sentence or two what was spent.
+
+    Parameters
+    ----------
+    total : Summary
+    who : str
+        ``sub-01``, or ``24 participants``.
+    spread : Spread, optional
+        Over participants, in joules.
+
+    Returns
+    -------
+    str
+    """
+    if not total.lines:
+        return f'Nothing is known of {who}: no stage was recorded.'
+    if not was_seen(total):
+        return _unspent(total, who)
+    footprint = total.footprint
+    spent = energy(footprint.joules, footprint.joules_low, footprint.joules_high)
+    grams = carbon(footprint.grams, footprint.low, footprint.high)
+    text = (
+        f'Reconstructing {who} used {spent}, about {grams} {_where(footprint.intensity)}; '
+        f'{coverage(total)}.'
+    )
+    if spread is not None and spread.name == 'IQR':
+        each = energy(spread.median, spread.low, spread.high)
+        text += f' A participant took {each.replace("(", "(IQR ")} in the median.'
+    return ' '.join(part for part in (text, lost_sentence(total), _hint(footprint.intensity)) if part)
+
+
+def _unspent(total: Summary, who: str) -> str:
+    if total.unseen:
+        return (
+            f'What reconstructing {who} used is not known: no meter saw any of the '
+            f'{total.unseen} stages that ran.'
+        )
+    return f'Nothing new was spent on {who}: all {len(total.lines)} stages came from the cache.'
+
+
+def _where(intensity: Intensity) -> str:
+    if intensity.tier == 'assumed':
+        return f'at an assumed world average of {intensity_text(intensity)}'
+    return f'on {grid_name(intensity)}'
+
+
+def grid_name(intensity: Intensity) -> str:
+    """Name a grid within a sentence.
+
+    Parameters
+    ----------
+    intensity : Intensity
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> grid_name(Intensity(30, 15, 60, 'CA-QC', '2023-01-01', '2023-12-31', 'average', ''))
+    'the 2023 average of the CA-QC grid'
+    >>> grid_name(Intensity(30, 30, 30, 'given', '', '', 'average', 'the command line'))
+    'a grid of 30.0 gCO2e/kWh, as given'
+    """
+    if intensity.zone == 'given':
+        return f'a grid of {intensity_text(intensity)}, as given'
+    kind = intensity.kind.partition(',')[0].strip() or 'intensity'
+    year = intensity.start[:4]
+    return f'the {f"{year} " if year else ""}{kind} of the {intensity.zone} grid'
+
+
+def _hint(intensity: Intensity) -> str:
+    if intensity.tier != 'assumed':
+        return ''
+    return 'Nobody said where the machine stands: set it with --grid ZONE or --grid G_PER_KWH.'
+
+
+def coverage(total: Summary) -> str:
+    """Say how much of the energy was metered, modelled, assumed and not seen.
+
+    Parameters
+    ----------
+    total : Summary
+
+    Returns
+    -------
+    str
+    """
+    if len(total.tiers) == 1:
+        (tier,) = total.tiers
+        text = f'all of it {_TIERS[tier]}' + ('' if tier == 'measured' else ', none metered')
+    else:
+        text = ', '.join(
+            f'{percent(total.tiers[tier])} {name}'
+            for tier, name in _TIERS.items()
+            if tier in total.tiers  # type: ignore[index]
+        )
+    if total.unseen:
+        stages = 'stage was' if total.unseen == 1 else 'stages were'
+        text += f'; {total.unseen} {stages} not seen by any meter and not counted'
+    return text
+
+
+def lost_sentence(total: Summary) -> str:
+    """Say what failed; empty when nothing did."""
+    count = sum(total.outcomes.get(outcome, 0) for outcome in ('failed', 'killed'))
+    if not count:
+        return ''
+    stages = 'stage' if count == 1 else 'stages'
+    if not total.lost.joules:
+        return f'{count} {stages} failed or were killed; no meter saw what that took.'
+    lost = energy(total.lost.joules, total.lost.joules_low, total.lost.joules_high)
+    return f'{lost} of it went to {count} {stages} that failed or were killed.'
+
+
+def seen_as(tier: str | None) -> str:
+    """How a badge names a tier."""
+    return _TIERS.get(tier or '', 'not seen')
+
+
+def pue_name(pue: PUE) -> str:
+    """Say what part of the facility was counted."""
+    if pue.origin == 'unset':
+        return 'not given: IT energy only (set it with --pue)'
+    known = f', known within a factor of {pue.u_rel:g} at 95 %' if pue.u_rel > 1 else ''
+    return f'{pue.value:g}, given{known}'

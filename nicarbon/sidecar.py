@@ -1,0 +1,233 @@
+"""Tables of stages and their JSON sidecars, as BIDS asks of tabular files.
+
+Pure: values in, text and dictionaries out. The table holds one row per stage
+run once; the sidecar describes its columns and adds totals, assumptions, the
+balance of the host and where all of it came from.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from .account import Footprint, Intensity
+from .host import Host
+from .ledger import Entry
+from .share import Balance
+from .summary import Line, Summary
+
+__all__ = ['COLUMNS', 'SIDECAR_VERSION', 'row', 'sidecar', 'tsv']
+
+SIDECAR_VERSION = 1
+"""Raised whenever a column or a key changes its name or meaning."""
+
+Cell = str | float | int | None
+
+
+COLUMNS: dict[str, tuple[str, str]] = {
+    'subject': ('BIDS subject label', ''),
+    'session': ('BIDS session label', ''),
+    'stage': ('Stage of the pipeline', ''),
+    'node': ('Nipype node that ran it', ''),
+    'outcome': ('ran, failed, killed, or cached (its result was there: no new energy)', ''),
+    'started': ('Start, UTC', ''),
+    'duration': ('Wall time', 's'),
+    'cpu_time': ('CPU time of its process tree', 's'),
+    'host_cpu_time': ('Busy CPU time of the whole host meanwhile', 's'),
+    'reserved_cores': ('Cores that were kept for it', ''),
+    'reserved_memory': ('Memory that was kept for it', 'GB'),
+    'energy': ('Energy attributed to it, policy "reserved", all components', 'J'),
+    'energy_low': ('Lower bound of energy at 95 %', 'J'),
+    'energy_high': ('Upper bound of energy at 95 %', 'J'),
+    'energy_cpu': ('Part of energy: CPU', 'J'),
+    'energy_dynamic': ('Energy by the policy "dynamic"', 'J'),
+    'energy_active': ('Energy by the policy "active"', 'J'),
+    'energy_exclusive': ('Energy by the policy "exclusive"', 'J'),
+    'tier': ('How energy was seen: measured, modelled or assumed (its weakest component)', ''),
+    'carbon': ('Mass of CO2 equivalent under the assumptions of the sidecar', 'g'),
+    'carbon_low': ('Lower bound of carbon at 95 %', 'g'),
+    'carbon_high': ('Upper bound of carbon at 95 %', 'g'),
+    'run_id': ('Run of nicarbon', ''),
+    'host': ('Machine', ''),
+    'error': ('Why it failed', ''),
+}
+"""Columns of ``*_carbon.tsv``, in order: description and units."""
+
+
+def row(line: Line) -> dict[str, Cell]:
+    """Cells of one line, by column name.
+
+    Parameters
+    ----------
+    line : Line
+
+    Returns
+    -------
+    dict
+        None where a value was not seen or does not apply.
+    """
+    entry, share, print_ = line.share.entry, line.share, line.footprint
+    return {
+        'subject': entry.subject,
+        'session': entry.session,
+        'stage': entry.stage,
+        'node': entry.node,
+        'outcome': entry.outcome,
+        'started': entry.started,
+        'duration': entry.seconds,
+        'cpu_time': entry.cpu_seconds,
+        'host_cpu_time': entry.host_cpu_seconds,
+        'reserved_cores': entry.reserved_cores,
+        'reserved_memory': entry.reserved_memory_gb,
+        'energy': print_.joules if print_ else None,
+        'energy_low': print_.joules_low if print_ else None,
+        'energy_high': print_.joules_high if print_ else None,
+        'energy_cpu': share.components.get('cpu'),
+        'energy_dynamic': share.joules['dynamic'] if print_ else None,
+        'energy_active': share.joules['active'] if print_ else None,
+        'energy_exclusive': share.joules['exclusive'] if print_ else None,
+        'tier': share.tier,
+        'carbon': print_.grams if print_ else None,
+        'carbon_low': print_.low if print_ else None,
+        'carbon_high': print_.high if print_ else None,
+        'run_id': entry.run_id,
+        'host': entry.host,
+        'error': entry.error,
+    }
+
+
+def tsv(table: Sequence[Mapping[str, Cell]], names: Sequence[str] | None = None) -> str:
+    r"""Tab-separated text, as BIDS wants it.
+
+    Parameters
+    ----------
+    table : sequence of mapping
+        Rows, as :func:`row` makes them.
+    names : sequence of str, optional
+        Header, by default that of :data:`COLUMNS`.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> tsv([{'stage': 'n4\t', 'energy': None, 'n': 0.10}], ['stage', 'energy', 'n'])
+    'stage\tenergy\tn\nn4\tn/a\t0.1\n'
+    """
+    text = io.StringIO()
+    header = list(names or COLUMNS)
+    # A tab or line break inside a cell would shift the table, so cells have none.
+    writer = csv.writer(
+        text, delimiter='\t', lineterminator='\n', quoting=csv.QUOTE_NONE, quotechar=None
+    )
+    writer.writerow(header)
+    writer.writerows([_cell(row[name]) for name in header] for row in table)
+    return text.getvalue()
+
+
+def _cell(value: Cell) -> str:
+    if value is None or value == '':
+        return 'n/a'
+    return f'{value:.6g}' if isinstance(value, float) else ' '.join(str(value).split())
+
+
+def sidecar(
+    summary: Summary,
+    *,
+    version: str,
+    command: str,
+    balances: Iterable[Balance],
+    runs: Iterable[Entry],
+    hosts: Iterable[Host],
+    sources: Iterable[str],
+) -> dict[str, Any]:
+    """Content of ``*_carbon.json``.
+
+    Parameters
+    ----------
+    summary : Summary
+    version, command : str
+        Of nicarbon.
+    balances : iterable of Balance
+        Where the energy of the hosts went while the runs lasted.
+    runs : iterable of Entry
+        The runs' own entries.
+    hosts : iterable of Host
+    sources : iterable of str
+        BIDS URIs of the images.
+
+    Returns
+    -------
+    dict
+        Valid against ``nicarbon/data/carbon.schema.json``.
+    """
+    columns = {
+        name: {'Description': description} | ({'Units': units} if units else {})
+        for name, (description, units) in COLUMNS.items()
+    }
+    return columns | {
+        'SchemaVersion': SIDECAR_VERSION,
+        'Description': 'Energy and carbon of a pipeline, stage by stage',
+        'Sources': list(sources),
+        'Energy': energy(summary),
+        'Footprint': footprint(summary.footprint),
+        'Lost': footprint(summary.lost),
+        'Outcomes': summary.outcomes,
+        'Balance': [_camel(asdict(balance)) for balance in balances],
+        'Hosts': [_camel(asdict(host)) for host in hosts],
+        'Provenance': {
+            'GeneratedBy': [{'Name': 'nicarbon', 'Version': version}],
+            'Command': command,
+            'Runs': [
+                {
+                    'RunId': run.run_id,
+                    'Host': run.host,
+                    'Started': run.started,
+                    'Seconds': run.seconds,
+                    'Outcome': run.outcome,
+                }
+                for run in runs
+            ],
+        },
+    }
+
+
+def energy(summary: Summary) -> dict[str, Any]:
+    """Totals in joules, by policy, component and tier."""
+    total = summary.footprint
+    return {
+        'Joules': total.joules,
+        'JoulesLow': total.joules_low,
+        'JoulesHigh': total.joules_high,
+        'Policy': total.policy,
+        'JoulesByPolicy': dict(summary.policies),
+        'JoulesByComponent': summary.components,
+        'FractionByTier': dict(summary.tiers),
+        'StagesNotSeen': summary.unseen,
+    }
+
+
+def footprint(value: Footprint) -> dict[str, Any]:
+    """Grams with every assumption that they rest on."""
+    return {
+        'KilowattHours': value.kwh,
+        'GramsCO2e': value.grams,
+        'GramsCO2eLow': value.low,
+        'GramsCO2eHigh': value.high,
+        'PUE': {'Value': value.pue.value, 'Origin': value.pue.origin},
+        'Intensity': intensity(value.intensity),
+    }
+
+
+def intensity(value: Intensity) -> dict[str, Any]:
+    """What the grid emitted, and who says so."""
+    return _camel(asdict(value))
+
+
+def _camel(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys as BIDS writes them: ``g_per_kwh`` → ``GPerKwh``."""
+    return {''.join(word.capitalize() for word in key.split('_')): v for key, v in record.items()}

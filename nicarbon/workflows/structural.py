@@ -1,0 +1,195 @@
+"""The embedded structural T1w workflow, of pip-installable parts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nipype import Workflow
+from nipype.interfaces.utility import IdentityInterface
+from nipype.pipeline.engine import Node
+
+from .. import bids
+from ..aware import CarbonNode
+from ..interfaces import structural as stage
+
+__all__ = ['init_structural_dataset_wf', 'init_structural_wf', 'unsaved']
+
+OUTPUTS = (
+    't1w_preproc',
+    't1w_mask',
+    't1w_dseg',
+    't1w_tpms',
+    'anat2std_xfm',
+    'std2anat_xfm',
+    'surfaces',
+    'morphometry',
+)
+"""Fields of every anatomical workflow's ``outputnode``, after sMRIPrep's names."""
+
+MEMORY_GB = {
+    'conform': 0.8,
+    'n4': 0.8,
+    'affine': 0.8,
+    'nonlinear': 1.5,
+    'brain_extraction': 1.5,
+    'tissue_segmentation': 2.5,
+    'surface': 1.2,
+    'morphometry': 1.2,
+    'derivatives': 0.8,
+}
+"""Memory to reserve per stage, in GB: peaks seen on 1 mm heads, rounded up."""
+
+
+def init_structural_wf(
+    *,
+    subject: str,
+    session: str = '',
+    omp_nthreads: int = 1,
+    name: str = 'structural_wf',
+) -> Workflow:
+    """From T1w images of one session to tissues, a surface and volumes.
+
+    Parameters
+    ----------
+    subject, session : str
+        BIDS labels, for the ledger.
+    omp_nthreads : int
+        Cores for one stage.
+    name : str
+
+    Returns
+    -------
+    nipype.Workflow
+        Inputs of ``inputnode``: ``t1w`` (list of files). Fields of
+        ``outputnode``: :data:`OUTPUTS`.
+    """
+    workflow = Workflow(name=name)
+    workflow.__desc__ = __doc__
+
+    def node(interface: Any, stage_name: str) -> CarbonNode:
+        interface.inputs.num_threads = omp_nthreads
+        return CarbonNode(
+            interface,
+            name=stage_name,
+            subject=subject,
+            session=session,
+            stage=stage_name,
+            mem_gb=MEMORY_GB[stage_name],
+        )
+
+    inputnode = Node(IdentityInterface(fields=['t1w']), name='inputnode')
+    outputnode = Node(IdentityInterface(fields=list(OUTPUTS)), name='outputnode')
+    conform = node(stage.Conform(), 'conform')
+    n4 = node(stage.N4(), 'n4')
+    affine = node(stage.Affine(), 'affine')
+    nonlinear = node(stage.NonLinear(), 'nonlinear')
+    brain = node(stage.BrainExtraction(), 'brain_extraction')
+    tissue = node(stage.TissueSegmentation(), 'tissue_segmentation')
+    surface = node(stage.Surface(), 'surface')
+    morphometry = node(stage.Morphometry(), 'morphometry')
+    warp = [('forward', 'forward'), ('inverse', 'inverse')]
+    workflow.connect(
+        [
+            (inputnode, conform, [('t1w', 'in_files')]),
+            (conform, n4, [('out_file', 'in_file')]),
+            (n4, affine, [('out_file', 'in_file')]),
+            (n4, nonlinear, [('out_file', 'in_file')]),
+            (affine, nonlinear, [('matrix', 'matrix')]),
+            (n4, brain, [('out_file', 'in_file')]),
+            (nonlinear, brain, warp),
+            (n4, tissue, [('out_file', 'in_file')]),
+            (brain, tissue, [('out_file', 'mask')]),
+            (nonlinear, tissue, warp),
+            (tissue, surface, [('tpms', 'tpms')]),
+            (brain, surface, [('out_file', 'mask')]),
+            (nonlinear, surface, warp),
+            (n4, morphometry, [('out_file', 'in_file')]),
+            (brain, morphometry, [('out_file', 'mask')]),
+            (tissue, morphometry, [('dseg', 'dseg'), ('tpms', 'tpms')]),
+            (surface, morphometry, [('surfaces', 'surfaces')]),
+            (n4, outputnode, [('out_file', 't1w_preproc')]),
+            (brain, outputnode, [('out_file', 't1w_mask')]),
+            (tissue, outputnode, [('dseg', 't1w_dseg'), ('tpms', 't1w_tpms')]),
+            (nonlinear, outputnode, [('forward', 'anat2std_xfm'), ('inverse', 'std2anat_xfm')]),
+            (surface, outputnode, [('surfaces', 'surfaces')]),
+            (morphometry, outputnode, [('out_file', 'morphometry')]),
+        ]
+    )
+    return workflow
+
+
+def init_structural_dataset_wf(
+    sessions: Sequence[bids.Session], *, bids_dir: Path, out_dir: Path, omp_nthreads: int = 1
+) -> Workflow:
+    """One structural workflow per session, with its derivatives saved.
+
+    Parameters
+    ----------
+    sessions : sequence of Session
+    bids_dir, out_dir : pathlib.Path
+        The raw dataset, and where BIDS derivatives go.
+    omp_nthreads : int
+        Cores for one stage.
+
+    Returns
+    -------
+    nipype.Workflow
+    """
+    dataset = Workflow(name='nicarbon_structural_wf')
+    for session in sessions:
+        one = init_structural_wf(
+            subject=session.subject,
+            session=session.session,
+            omp_nthreads=omp_nthreads,
+            name=_workflow_name(session),
+        )
+        one.inputs.inputnode.t1w = [str(path) for path in session.t1w]
+        save = CarbonNode(
+            stage.SaveDerivatives(
+                out_dir=str(out_dir),
+                subject=session.subject,
+                session=session.session,
+                sources=[bids.uri(bids_dir, path) for path in session.t1w],
+            ),
+            name='derivatives',
+            subject=session.subject,
+            session=session.session,
+            stage='derivatives',
+            mem_gb=MEMORY_GB['derivatives'],
+        )
+        one.connect(one.get_node('outputnode'), 't1w_preproc', save, 't1w_preproc')
+        for field in OUTPUTS[1:]:
+            one.connect(one.get_node('outputnode'), field, save, field)
+        dataset.add_nodes([one])
+    return dataset
+
+
+def unsaved(sessions: Sequence[bids.Session], out_dir: Path, base_dir: Path) -> list[Path]:
+    """Working folders of ``derivatives`` nodes whose outputs are gone.
+
+    A finished node is not run again, even if somebody has emptied the output
+    folder since; without its working folder it is.
+
+    Parameters
+    ----------
+    sessions : sequence of Session
+    out_dir, base_dir : pathlib.Path
+        Output folder, and working folder of the whole workflow.
+
+    Returns
+    -------
+    list of pathlib.Path
+    """
+    return [
+        base_dir / _workflow_name(session) / 'derivatives'
+        for session in sessions
+        for path in [stage.derivatives(session.subject, session.session)]
+        if not all((out_dir / name).exists() for name in path)
+    ]
+
+
+def _workflow_name(session: bids.Session) -> str:
+    return re.sub(r'\W', '_', f'{session.name}_wf')

@@ -1,0 +1,53 @@
+"""What several tests need."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from nicarbon.ledger import Entry, Reading, Window
+
+CPU = Reading('cpu', None, 2.0, 'model:tdp-linear', 'modelled', 'host', 2.0)
+
+
+@pytest.fixture
+def make_entry() -> Callable[..., Entry]:
+    """A factory of entries from windows, with totals that follow from them."""
+    numbers = itertools.count(1)
+
+    def make(windows: tuple[Window, ...] = (), **changes: Any) -> Entry:
+        readings = changes.pop('readings', (CPU,))
+        sums = [sum(w.joules[i] or 0.0 for w in windows) for i in range(len(readings))]
+        entry = Entry(
+            entry_id=f'h-1-1-{next(numbers)}',
+            kind='node',
+            run_id='r',
+            subject='01',
+            session='',
+            stage='n4',
+            node='wf.n4',
+            interface='N4',
+            host='h',
+            boot_id='b',
+            pid=1,
+            started='2026-01-01T00:00:00.000+00:00',
+            seconds=sum(w.seconds for w in windows),
+            cpu_seconds=sum(w.cpu_seconds for w in windows),
+            host_cpu_seconds=sum(w.host_cpu_seconds for w in windows),
+            host_cores=2,
+            reserved_cores=1.0,
+            reserved_memory_gb=0.5,
+            readings=tuple(
+                replace(r, joules=j if windows else None)
+                for r, j in zip(readings, sums, strict=True)
+            ),
+            windows=windows,
+            outcome='ran',
+        )
+        return replace(entry, **changes)
+
+    return make

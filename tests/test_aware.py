@@ -1,0 +1,163 @@
+"""Nodes under real workers: what they are charged, and that nothing else changes."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from doubles import Burn, BurnInChildren, Fail, Sleep
+from nipype import Node, Workflow
+from nipype.interfaces.utility import Function
+
+from nicarbon import CarbonNode, carbon_aware, ledger, recording
+from nicarbon.errors import UsageError
+from nicarbon.share import share
+
+
+def run_workflow(tmp_path: Path, nodes: list[Node], **plugin_args: object) -> tuple:
+    """Run nodes side by side; return entries by node name, and the sharing."""
+    workflow = Workflow('wf', base_dir=str(tmp_path / 'work'))
+    workflow.config['execution'] = {
+        'poll_sleep_duration': '0.05',
+        'crashdump_dir': str(tmp_path),
+        'crashfile_format': 'txt',
+    }
+    workflow.add_nodes(nodes)
+    plugin = 'MultiProc' if plugin_args else 'Linear'
+    with recording(tmp_path / 'out') as run:
+        try:
+            workflow.run(plugin, plugin_args=plugin_args)
+        except Exception as error:
+            assert 'raised' in str(error) or 'no brain' in str(error)
+    entries, warnings = ledger.read(run.ledger)
+    assert warnings == []
+    return {entry.node.rpartition('.')[2]: entry for entry in entries}, share(entries)
+
+
+def node(interface: object, name: str, seconds: float) -> CarbonNode:
+    one = CarbonNode(interface, name=name, subject='01', stage=name)
+    one.inputs.seconds = seconds
+    return one
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('method', ['fork', 'forkserver', 'spawn'])
+def test_a_parallel_run_conserves_energy(tmp_path: Path, method: str) -> None:
+    """Σ nodes + overhead + unattributed = host within 0.1 %, on a real run."""
+    nodes = [
+        node(Burn(), 'burn', 2.0),
+        node(BurnInChildren(), 'children', 2.0),
+        node(Sleep(), 'sleep', 2.0),
+    ]
+    entries, sharing = run_workflow(tmp_path, nodes, n_procs=3, memory_gb=8, mp_context=method)
+    assert set(entries) == {'', 'burn', 'children', 'sleep'}
+    assert entries['burn'].cpu_seconds == pytest.approx(2.0, abs=0.15)
+    assert entries['children'].cpu_seconds == pytest.approx(2.0, abs=0.3)
+    assert entries['sleep'].cpu_seconds < 0.1
+    (balance,) = sharing.balances
+    host = entries[''].readings[0].joules
+    parts = balance.nodes_joules + balance.overhead_joules + balance.unattributed_joules
+    assert parts == pytest.approx(host, rel=1e-3)
+    assert balance.unattributed_joules >= 0
+    assert balance.overhead_joules > 0
+    charged = {one.entry.stage: one.joules for one in sharing.shares}
+    assert charged['sleep']['dynamic'] < 0.05 * charged['burn']['dynamic']
+    assert charged['burn']['dynamic'] == pytest.approx(charged['children']['dynamic'], rel=0.2)
+    assert sum(joules['reserved'] for joules in charged.values()) <= host
+
+
+def test_a_failing_node_keeps_its_energy_and_its_error(tmp_path: Path) -> None:
+    entries, sharing = run_workflow(tmp_path, [node(Fail(), 'fail', 0.3)])
+    assert entries['fail'].outcome == 'failed'
+    assert entries['fail'].error == 'ValueError: this head has no brain'
+    assert entries['fail'].cpu_seconds >= 0.3
+    assert sharing.shares[0].joules['reserved'] > 0
+
+
+def test_a_library_node_is_watched_without_its_class_knowing(tmp_path: Path) -> None:
+    plain = Node(Function(function=_double, input_names=['x'], output_names=['y']), name='twice')
+    plain.inputs.x = 3
+    before = plain.inputs.get_hashval()
+    aware = carbon_aware(plain)
+    assert aware is plain
+    assert isinstance(aware, CarbonNode)
+    assert aware.inputs.get_hashval() == before
+    assert type(pickle.loads(pickle.dumps(aware))) is CarbonNode
+    entries, _ = run_workflow(tmp_path, [aware])
+    assert entries['twice'].interface == 'Function'
+    assert entries['twice'].outcome == 'ran'
+
+
+def _double(x: int) -> int:
+    return 2 * x
+
+
+def test_a_nested_run_of_an_aware_interface_is_counted_once(tmp_path: Path) -> None:
+    with recording(tmp_path) as run:
+        BurnInChildren(seconds=0.2).run(cwd=str(tmp_path))
+    entries, _ = ledger.read(run.ledger)
+    assert [entry.kind for entry in entries].count('node') == 1
+
+
+def test_outside_a_recording_the_work_is_done_all_the_same(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    assert Burn(seconds=0.05).run(cwd=str(tmp_path)).outputs.done
+
+
+def test_a_ledger_that_cannot_be_written_breaks_nothing(tmp_path: Path, caplog) -> None:
+    """The folder becomes a file under our feet (root may write read-only folders)."""
+    with recording(tmp_path) as run:
+        for path in sorted(run.ledger.rglob('*')):
+            path.unlink()
+        run.ledger.rmdir()
+        run.ledger.write_text('in the way')
+        assert Burn(seconds=0.05).run(cwd=str(tmp_path)).outputs.done
+    warned = [r for r in caplog.records if 'ledger cannot be written' in r.getMessage()]
+    assert len(warned) == 1
+
+
+def test_cached_nodes_are_charged_nothing(tmp_path: Path) -> None:
+    run_workflow(tmp_path, [node(Burn(), 'burn', 0.2)])
+    again, sharing = run_workflow(tmp_path, [node(Burn(), 'burn', 0.2)])
+    assert set(again) == {''}
+    assert sharing.shares == ()
+
+
+def test_only_classes_and_nodes_can_be_aware() -> None:
+    with pytest.raises(UsageError, match='interface class or a Node'):
+        carbon_aware(3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_worker_leaves_what_it_used(tmp_path: Path, number: int) -> None:
+    """A process that is killed in mid-work is read back as killed, to its last window."""
+    code = (
+        'import os\n'
+        'from pathlib import Path\n'
+        'from nicarbon.host import cached\n'
+        'from nicarbon.meters import find\n'
+        'from nicarbon.watch import Label, Watch\n'
+        f'host = cached({str(tmp_path)!r})\n'
+        f'watch = Watch(Label(stage="burn"), host, find(host), Path({str(tmp_path)!r}), '
+        'window_seconds=0.2)\n'
+        'with watch:\n'
+        '    print("go", flush=True)\n'
+        '    while True: pass\n'
+    )
+    worker = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE)
+    assert worker.stdout.readline() == b'go\n'
+    time.sleep(1.5)
+    os.kill(worker.pid, number)
+    worker.wait()
+    worker.stdout.close()
+    (entry,), _ = ledger.read(tmp_path)
+    assert entry.outcome == 'killed'
+    assert 0.5 < entry.cpu_seconds < 2.0
+    assert entry.readings[0].joules > 0

@@ -1,0 +1,55 @@
+"""Every grid keeps the same contract; no zone is ever guessed."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import pytest
+
+from nicarbon.errors import GridError
+from nicarbon.grids import parse
+
+NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize(
+    'text', [None, '30', '0', 'FR', 'fra', 'GB', 'CA-QC', 'US-CA', 'SE3', 'CN-BJ']
+)
+def test_the_contract_of_a_grid(text: str | None) -> None:
+    intensity = parse(text).over(NOW, NOW)
+    assert 0 <= intensity.low <= intensity.g_per_kwh <= intensity.high < 3000
+    assert intensity.zone
+    assert intensity.source
+    assert intensity.kind
+    assert (intensity.tier == 'assumed') == (text is None)
+
+
+def test_a_province_is_not_its_country() -> None:
+    quebec, canada = (parse(zone).over(NOW, NOW) for zone in ('CA-QC', 'CA'))
+    assert quebec.g_per_kwh == pytest.approx(31, abs=4)  # Statistics Canada's figure is 30
+    assert canada.g_per_kwh == pytest.approx(170, abs=1)  # what fMRIPrep uses for 'CAN'
+
+
+def test_both_country_codes_are_one_zone() -> None:
+    assert parse('FR').over(NOW, NOW) == parse('FRA').over(NOW, NOW)
+
+
+@pytest.mark.parametrize(
+    ('text', 'near'),
+    [
+        ('France', 'FR'),
+        ('Quebec', 'CA-QC'),
+        ('CA-QX', 'CA-QC'),
+        ('germany', 'DE'),
+        ('USA-CA', 'US'),
+    ],
+)
+def test_an_unknown_zone_names_its_neighbours(text: str, near: str) -> None:
+    with pytest.raises(GridError, match=f'did you mean .*{near}'):
+        parse(text)
+
+
+@pytest.mark.parametrize('text', ['', 'nowhere', '../FR', '-1', 'nan', 'inf', 'Z' * 500])
+def test_nonsense_is_an_error(text: str) -> None:
+    with pytest.raises(GridError):
+        parse(text)

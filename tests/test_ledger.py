@@ -1,0 +1,114 @@
+"""Facts on disk survive what happens to disks and processes."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nicarbon import ledger
+from nicarbon.errors import LedgerError
+from nicarbon.ledger import Entry, Reading, Window
+
+FIELDS_OF_VERSION = {
+    1: {
+        'Reading': 'component joules idle_watts method tier scope u_rel',
+        'Window': 'start seconds cpu_seconds host_cpu_seconds joules',
+        'Entry': 'entry_id kind run_id subject session stage node interface host boot_id pid '
+        'started seconds cpu_seconds host_cpu_seconds host_cores reserved_cores '
+        'reserved_memory_gb readings windows outcome error',
+    }
+}
+
+
+@pytest.mark.parametrize('kind', [Reading, Window, Entry])
+def test_fields_change_only_with_the_version(kind: type) -> None:
+    names = ' '.join(field.name for field in fields(kind))
+    assert names == FIELDS_OF_VERSION[ledger.SCHEMA_VERSION][kind.__name__]
+
+
+def test_what_is_written_is_read(tmp_path: Path, make_entry) -> None:
+    entry = make_entry((Window(1.0, 2.0, 0.5, 1.0, (None,)),), error='an “odd”\nname')
+    ledger.append(tmp_path, entry)
+    entries, warnings = ledger.read(tmp_path)
+    assert entries == [entry]
+    assert warnings == []
+
+
+def test_a_torn_line_costs_itself_alone(tmp_path: Path, make_entry) -> None:
+    first, last = make_entry(), make_entry()
+    path = ledger.append(tmp_path, first)
+    with path.open('a') as file:
+        file.write('{"v":1,"entry_id":"h-1\n')
+    ledger.append(tmp_path, last)
+    entries, warnings = ledger.read(tmp_path)
+    assert {e.entry_id for e in entries} == {first.entry_id, last.entry_id}
+    assert len(warnings) == 1
+    assert 'line 2' in warnings[0]
+
+
+def test_an_unknown_version_is_refused(tmp_path: Path, make_entry) -> None:
+    path = ledger.append(tmp_path, make_entry())
+    record = json.loads(path.read_text()) | {'v': 99}
+    path.write_text(json.dumps(record) + '\n')
+    with pytest.raises(LedgerError, match='version 99'):
+        ledger.read(tmp_path)
+
+
+def test_a_checkpoint_left_behind_is_a_killed_entry(tmp_path: Path, make_entry) -> None:
+    running, ended = make_entry(), make_entry()
+    ledger.checkpoint(tmp_path, running)
+    ledger.checkpoint(tmp_path, ended)
+    ledger.append(tmp_path, ended)
+    entries, _ = ledger.read(tmp_path)
+    assert {e.entry_id: e.outcome for e in entries} == {
+        running.entry_id: 'killed',
+        ended.entry_id: 'ran',
+    }
+    assert ledger.read(tmp_path, running=lambda _: True)[0] == [ended]
+
+
+def _append_many(folder: str, entry: Entry, writer: int) -> None:
+    for number in range(50):
+        ledger.append(folder, replace(entry, entry_id=f'h-shared-1-{writer}x{number}'))
+
+
+def test_writers_of_one_file_lose_nothing(tmp_path: Path, make_entry) -> None:
+    """Lines are one write each, so that not even a shared file tears."""
+    entry = make_entry(tuple(Window(float(i), 1.0, 0.5, 1.0, (3.0,)) for i in range(100)))
+    context = multiprocessing.get_context('spawn')
+    workers = [
+        context.Process(target=_append_many, args=(str(tmp_path), entry, n)) for n in range(4)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    entries, warnings = ledger.read(tmp_path)
+    assert len(entries) == 200
+    assert warnings == []
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+joules = st.one_of(st.none(), st.floats(0, 1e6))
+series = st.lists(st.tuples(st.floats(0.001, 100), st.floats(0, 100), joules), max_size=40)
+
+
+@given(series)
+def test_merging_keeps_sums(parts: list[tuple[float, float, float | None]]) -> None:
+    start, windows = 0.0, []
+    for seconds, cpu, energy in parts:
+        windows.append(Window(start, seconds, cpu, cpu, (energy,)))
+        start += seconds
+    merged = ledger.merge_pairs(windows)
+    assert len(merged) == (len(windows) + 1) // 2
+    assert sum(w.seconds for w in merged) == pytest.approx(start)
+    assert sum(w.cpu_seconds for w in merged) == pytest.approx(sum(cpu for _, cpu, _ in parts))
+    if None not in [energy for *_, energy in parts]:
+        total = sum(energy for *_, energy in parts)
+        assert sum(w.joules[0] for w in merged) == pytest.approx(total)

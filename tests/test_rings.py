@@ -1,0 +1,112 @@
+"""Who may import whom: the table of docs/design.md, read from the source."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / 'nicarbon'
+
+VALUES = {'errors', 'stage', 'ledger', 'quantity', 'share', 'account', 'summary'}
+SEEING = {'errors', 'ledger', 'host', 'meters', 'cputime', 'watch'}
+
+MAY_IMPORT: dict[str, set[str]] = {
+    '__init__': {'account', 'aware', 'errors', 'ledger'},
+    '__main__': {'cli'},
+    'errors': set(),
+    'quantity': set(),
+    'stage': {'errors'},
+    'ledger': {'errors'},
+    'host': {'errors', 'ledger'},
+    'meters': {'errors', 'ledger', 'host'},
+    'cputime': {'errors', 'ledger'},
+    'watch': SEEING,
+    'aware': SEEING | {'stage'},
+    'anatomy': {'errors'},
+    'interfaces': {'errors', 'stage', 'aware', 'anatomy', 'bids', 'report'},
+    'workflows': {'errors', 'stage', 'aware', 'interfaces', 'bids'},
+    'share': {'errors', 'ledger'},
+    'account': {'errors', 'ledger', 'quantity'},
+    'summary': {'ledger', 'share', 'account'},
+    'grids': {'errors', 'account'},
+    'bids': {'errors', 'stage', 'ledger', 'account'},
+    'sidecar': {'account', 'host', 'ledger', 'share', 'summary'},
+    'report': VALUES | {'bids', 'scenario', 'host'},
+    'demo': {'errors', 'anatomy'},
+    'cli': {'*'},
+}
+
+ALONE: dict[str, set[str]] = {
+    'nipype': {'aware', 'interfaces', 'workflows', 'cli'},
+    'psutil': {'host', 'meters', 'cputime', 'cli'},
+    'pynvml': {'meters'},
+    'codecarbon': {'host', 'grids'},
+    'bids': {'bids'},
+    'jinja2': {'report'},
+    'matplotlib': {'report'},
+    'SimpleITK': {'anatomy', 'demo'},
+    'dipy': {'anatomy'},
+    'nilearn': {'anatomy', 'demo'},
+    'requests': {'grids'},
+    'urllib': {'grids'},
+    'socket': set(),
+}
+
+
+def _modules() -> list[Path]:
+    return sorted(PACKAGE.rglob('*.py'))
+
+
+def _ring(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix('.py')
+
+
+def _imports(path: Path) -> tuple[set[str], set[str]]:
+    """Rings of the package, and foreign packages, that a module imports anywhere."""
+    here = ('nicarbon', *path.relative_to(PACKAGE).parts[:-1])
+    own, foreign = set(), set()
+    for node in ast.walk(ast.parse(path.read_text('utf-8'))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = list(here[: len(here) - node.level + 1]) if node.level else []
+            module = '.'.join([*base, *(node.module or '').split('.')]).rstrip('.')
+            # ``from . import ledger`` names modules, ``from .ledger import read`` does not.
+            names = [f'{module}.{a.name}' if module == 'nicarbon' else module for a in node.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split('.')
+            if parts[0] != 'nicarbon':
+                foreign.add(parts[0])
+            elif len(parts) > 1:
+                own.add(parts[1])
+    return own, foreign
+
+
+@pytest.mark.parametrize('path', _modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_inward(path: Path) -> None:
+    own, foreign = _imports(path)
+    ring = _ring(path)
+    rings = {p.stem if p.suffix else p.name for p in PACKAGE.iterdir()}
+    allowed = MAY_IMPORT[ring]
+    if '*' not in allowed:
+        assert (own & rings) - {ring} <= allowed
+    for name in foreign & set(ALONE):
+        assert ring in ALONE[name], f'{name} belongs to {ALONE[name]}'
+
+
+def test_every_module_has_its_line() -> None:
+    assert {_ring(path) for path in _modules()} <= set(MAY_IMPORT)
+
+
+def test_modules_and_functions_stay_small() -> None:
+    for path in _modules():
+        text = path.read_text('utf-8')
+        assert text.count('\n') <= 450, f'{path.name} has grown: split it'
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.end_lineno:
+                length = node.end_lineno - (node.body[0].end_lineno or 0)
+                assert length <= 60, f'{path.name}: {node.name} has grown'
