@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .register import Warp
     from .template import Template
 
-__all__ = ['Limits', 'extract', 'strip']
+__all__ = ['Limits', 'box', 'extract', 'fill', 'largest', 'strip']
 
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -108,11 +108,11 @@ def extract(
         for part in (template.brain, template.csf, template.gm, template.wm)
     )
     size = float(image.header.get_zooms()[0])
-    box = _box(expected > 0.5, margin=round(10 / size))
+    frame = box(expected > 0.5, margin=round(10 / size))
     # Noise of single voxels must not pit the border: half a millimetre of blur.
-    data = ndimage.gaussian_filter(image.get_fdata(dtype=np.float32)[box], 0.5 / size)
+    data = ndimage.gaussian_filter(image.get_fdata(dtype=np.float32)[frame], 0.5 / size)
     mask = np.zeros(image.shape, np.uint8)
-    mask[box] = _follow(data, expected[box] > 0.5, [part[box] for part in maps], size, NARROW)
+    mask[frame] = _follow(data, expected[frame] > 0.5, [part[frame] for part in maps], size, NARROW)
     return nib.Nifti1Image(mask, image.affine)
 
 
@@ -126,11 +126,10 @@ def _follow(
     # Signed distance from the expected border, mm, positive outside.
     away = _distance(~expected, size) - _distance(expected, size)
     tissue = (data > (csf + gm) / 2) & (data < FAT * wm)
-    core = _largest((_distance(tissue, size) > limits.cut) & (away < limits.seed))
+    core = largest((_distance(tissue, size) > limits.cut) & (away < limits.seed))
     brain = (_distance(~core, size) <= limits.cut + size) & tissue & (away < limits.reach)
     brain = _close(brain | (away < -limits.core), limits.close, size)
-    filled: Mask = ndimage.binary_fill_holes(brain)
-    return filled
+    return fill(brain)
 
 
 def _distance(mask: Mask, size: float) -> Array:
@@ -148,7 +147,7 @@ def _close(mask: Mask, radius: float, size: float) -> Mask:
     return closed[(slice(pad, -pad),) * 3] | mask
 
 
-def _largest(mask: Mask) -> Mask:
+def largest(mask: Mask) -> Mask:
     """Keep the largest face-connected piece."""
     from scipy import ndimage
 
@@ -159,9 +158,17 @@ def _largest(mask: Mask) -> Mask:
     return kept
 
 
-def _box(mask: Mask, margin: int) -> tuple[slice, ...]:
+def box(mask: Mask, margin: int) -> tuple[slice, ...]:
     """Slices of the smallest box round a mask, with a margin inside the grid."""
     where = [np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
     return tuple(
         slice(max(0, int(index[0]) - margin), int(index[-1]) + margin + 1) for index in where
     )
+
+
+def fill(mask: Mask) -> Mask:
+    """Fill the cavities of a mask."""
+    from scipy import ndimage
+
+    out: Mask = ndimage.binary_fill_holes(mask)
+    return out

@@ -1,0 +1,58 @@
+# Everything sets itself up: a virtual environment in .venv, and nothing else.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+DEMO   ?= demo
+
+.PHONY: help demo test quick lint bench docs clean system
+
+help:                ## Show this
+	@sed -n 's/^\([a-z]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(BIN)/.demo   ## Process two heads from start to end, and open the pages it names
+	$(BIN)/nicarbon demo $(DEMO)
+
+test: $(BIN)/.test system lint   ## Lint, type-check, and run every test
+	$(BIN)/pytest
+
+quick: $(BIN)/.test lint   ## The tests that take seconds
+	$(BIN)/pytest -m 'not slow and not browser'
+
+lint: $(BIN)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(BIN)/.test   ## Measure speed and overhead
+	$(BIN)/python benchmarks/run.py
+
+docs: $(BIN)/.docs   ## Build the documentation, warnings as errors
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+clean:               ## Remove what these targets made
+	rm -rf $(VENV) demo docs/_build docs/api/generated .pytest_cache .mypy_cache .ruff_cache
+
+# Chromium loads the pages in a test; Colin27 (mricron-data) is the independent head.
+system:
+	@command -v chromium >/dev/null && test -e /usr/share/mricron/templates/ch2.nii.gz || \
+	  { test "$$(id -u)" = 0 && apt-get -qq update && \
+	    apt-get -qq install -y --no-install-recommends chromium mricron-data >/dev/null; } || \
+	  echo 'make test: for all tests, install Debian packages chromium and mricron-data'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo 'nicarbon needs Python 3.10 or later: make PYTHON=/path/to/python3 ...'; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo 'Python cannot make a virtual environment: apt-get install python3-venv'; exit 1; }
+
+$(BIN)/.demo: $(BIN)/python setup.cfg pyproject.toml
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[structural]'
+	@touch $@
+
+$(BIN)/.test: $(BIN)/python setup.cfg pyproject.toml
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+$(BIN)/.docs: $(BIN)/python setup.cfg pyproject.toml
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[doc]'
+	@touch $@

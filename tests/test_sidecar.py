@@ -1,0 +1,100 @@
+"""Tables and sidecars: their schema, their version, and what they say of the unseen."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+
+import jsonschema
+
+from nicarbon.account import PUE
+from nicarbon.grids import parse
+from nicarbon.host import Host
+from nicarbon.ledger import Window
+from nicarbon.share import share
+from nicarbon.sidecar import COLUMNS, SIDECAR_VERSION, row, sidecar, tsv
+from nicarbon.summary import summarise
+
+SCHEMA = json.loads((files('nicarbon') / 'data' / 'carbon.schema.json').read_text('utf-8'))
+
+KEYS_OF_VERSION = {
+    1: 'subject session stage node outcome started duration cpu_time host_cpu_time '
+    'reserved_cores reserved_memory energy energy_low energy_high energy_cpu energy_dynamic '
+    'energy_active energy_exclusive tier carbon carbon_low carbon_high run_id host error '
+    'SchemaVersion Description Sources Energy Footprint Lost Outcomes Balance Hosts Provenance'
+}
+
+HOST = Host('h', 'CPU', 2, 1, 8.0, True, 8.0, 'a guess', 'assumed', 3.0)
+
+
+def example(make_entry) -> tuple:
+    seen = Window(0.0, 10.0, 5.0, 10.0, (100.0,))
+    unseen = Window(0.0, 10.0, 5.0, 10.0, (None,))
+    entries = [
+        make_entry((seen,)),
+        make_entry((seen,), outcome='failed', error='no\tbrain'),
+        make_entry((unseen,), run_id='elsewhere'),
+        make_entry((), outcome='cached', run_id='cached', readings=()),
+        make_entry((seen,), kind='run', reserved_cores=0.0),
+    ]
+    sharing = share(entries)
+    summary = summarise(sharing.shares, parse('30').over(None, None), PUE(1.2), subject='01')
+    return summary, sharing, entries
+
+
+def content(make_entry) -> dict:
+    summary, sharing, entries = example(make_entry)
+    return sidecar(
+        summary,
+        version='0',
+        command='nicarbon',
+        balances=sharing.balances,
+        runs=entries[-1:],
+        hosts=[HOST],
+        sources=['bids:raw:sub-01/anat/sub-01_T1w.nii.gz'],
+    )
+
+
+def test_the_sidecar_is_valid(make_entry) -> None:
+    made = json.loads(json.dumps(content(make_entry)))
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    jsonschema.validate(made, SCHEMA)
+    assert set(made) == set(SCHEMA['properties'])
+
+
+def test_keys_change_only_with_the_version(make_entry) -> None:
+    assert ' '.join(content(make_entry)) == KEYS_OF_VERSION[SIDECAR_VERSION]
+    assert SCHEMA['properties']['SchemaVersion']['const'] == SIDECAR_VERSION
+    assert SCHEMA['title'].endswith(f'version {SIDECAR_VERSION}')
+
+
+def test_the_balance_balances(make_entry) -> None:
+    for balance in content(make_entry)['Balance']:
+        parts = [balance[f'{part}Joules'] for part in ('Nodes', 'Overhead', 'Unattributed')]
+        assert abs(sum(parts) - balance['HostJoules']) <= 1e-3 * balance['HostJoules']
+
+
+def test_not_seen_failed_and_cached_are_told_apart(make_entry) -> None:
+    summary, _, _ = example(make_entry)
+    table = [row(line) for line in summary.lines]
+    ran, failed, unseen, cached = table
+    assert list(ran) == list(COLUMNS)
+    assert ran['energy'] > 0
+    assert failed['energy'] > 0
+    assert unseen['energy'] is None
+    assert unseen['tier'] is None
+    assert (cached['energy'], cached['carbon']) == (0, 0)
+    assert summary.unseen == 1
+    assert summary.lost.joules == failed['energy']
+    assert summary.footprint.joules == ran['energy'] + failed['energy']
+    lines = tsv(table).splitlines()
+    assert {line.count('\t') for line in lines} == {len(COLUMNS) - 1}
+    assert lines[3].split('\t')[list(COLUMNS).index('energy')] == 'n/a'
+
+
+def test_policies_are_ordered_as_they_must_be(make_entry) -> None:
+    summary, _, _ = example(make_entry)
+    for line in summary.lines:
+        joules = line.share.joules
+        assert joules['dynamic'] <= joules['active'] <= joules['exclusive']
+        assert joules['dynamic'] <= joules['reserved']
