@@ -38,8 +38,8 @@ __all__ = [
 BIDS_VERSION = '1.10.0'
 """Version of the specification that the outputs follow."""
 
-IGNORE = '*.html\nfigures\n*_carbon.*\n'
-"""Outputs that the specification does not know; ``figures`` takes no slash."""
+IGNORE = '*.html\nfigures\n*_carbon.*\n*_xfm.*\n*_stats.*\n*_white.*\n'
+"""Outputs that the specification does not know (yet); ``figures`` takes no slash."""
 
 README = """\
 # Energy and carbon, stage by stage
@@ -349,4 +349,14 @@ def dataset_description(version: str, source: Path, tools: Mapping[str, str]) ->
         'GeneratedBy': made_by,
         'SourceDatasets': [{'URL': source.as_uri()}],
         'DatasetLinks': {'raw': source.as_uri()},
+        **_kept(source),
     }
+
+
+def _kept(source: Path) -> dict[str, Any]:
+    """Authors and licence of the raw dataset: a derivative has the same."""
+    try:
+        raw = json.loads((source / 'dataset_description.json').read_text('utf-8'))
+        return {key: raw[key] for key in ('Authors', 'License') if key in raw}
+    except (OSError, ValueError, TypeError):
+        return {}

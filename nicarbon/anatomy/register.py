@@ -9,7 +9,10 @@ millimetres), composite, so that one file says it all.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,82 +101,100 @@ def affine(image: nib.Nifti1Image, template: Template, threads: int = 1) -> Matr
         fixed, moving = to_itk(template.t1w), to_itk(image)
         size = fixed.GetSpacing()[0]
         mask = sitk.BinaryDilate(to_itk(template.brain, np.uint8), [round(MARGIN_MM / size)] * 3)
-        best = _best_pose(fixed, moving, mask)
-        for shrink, smooth in ((4, 2), (2, 1)):
-            method = _method(shrink, smooth)
+        best = _first_pose(_coarse(fixed, 8), _coarse(moving, 4), mask)
+        for voxel_mm, smooth_mm in ((8, 4), (4, 2)):
+            method = _method(max(1, round(voxel_mm / size)), smooth_mm)
             method.SetMetricFixedMask(mask)
             method.SetInitialTransform(best, inPlace=True)
-            method.Execute(fixed, moving)
+            method.Execute(fixed, _coarse(moving, 2))
         return _matrix(best)
 
 
 #: How far round the template's brain the affine metric looks: far enough to see
 #: the dark ring of fluid and skull, not so far as to see the scalp.
 MARGIN_MM = 6.0
-#: Degrees tried about each axis for the first pose; the optimiser does the rest.
-POSES_DEG = (-24.0, 0.0, 24.0)
-#: Offsets in mm tried along each axis round the guess.
+#: Height of the part of the head that holds the brain; its centroid is the first guess.
+CROWN_MM = 130.0
+#: Poses tried: pitch, roll and yaw in degrees; offset from the guess in mm; size
+#: of the subject's brain in units of the template's. The optimiser does the rest.
+ANGLES_DEG = (-24.0, 0.0, 24.0)
 OFFSETS_MM = (-20.0, 0.0, 20.0)
+SIZES = (0.85, 1.0)
+#: So many of the best poses are optimised before one is chosen.
+FINALISTS = 3
 
 
-def _best_pose(fixed: Any, moving: Any, mask: Any) -> Any:
-    import itertools
-
+def _first_pose(fixed: Any, moving: Any, mask: Any) -> Any:
+    """Best affine at 8 mm of a grid of poses: pitch and place first, then all angles."""
     import SimpleITK as sitk
 
-    centre = np.array(_centroid(mask))
-    guess = _brain_guess(moving) - centre
-    method = _method(1, 0)
-    coarse = [sitk.Shrink(sitk.DiscreteGaussian(im, 9.0), [k] * 3)
-              for im, k in ((fixed, round(8/fixed.GetSpacing()[0])), (moving, max(1, round(4 / moving.GetSpacing()[0]))))]
-    small_mask = sitk.Resample(mask, coarse[0], sitk.Transform(), sitk.sitkNearestNeighbor)
-    method.SetMetricFixedMask(small_mask)
-    scored = []
-    def score(angles, shift):
-        transform = sitk.Euler3DTransform(centre.tolist(), *np.radians(angles).tolist(), (guess + shift).tolist())
-        method.SetInitialTransform(transform)
-        return method.MetricEvaluate(*coarse)
-    for shift in itertools.product(OFFSETS_MM, repeat=3):
-      for angles in itertools.product(POSES_DEG, (0.,), (0.,)):
-        scored.append((score(angles, np.array(shift)), angles, shift))
-    scored.sort(key=lambda s: s[0])
-    _, _, shift = scored[0]
-    cand = []
-    for ang in itertools.product(POSES_DEG, repeat=3):
-        for _, _, shift in scored[:3]:
-            cand.append((score(ang, np.array(shift)), ang, shift))
-    cand.sort(key=lambda s: s[0])
-    finals = []
-    for _, ang, shift in cand[:3]:
-        euler = sitk.Euler3DTransform(centre.tolist(), *np.radians(ang).tolist(), (guess + np.array(shift)).tolist())
-        start = sitk.AffineTransform(3)
-        start.SetCenter(centre.tolist()); start.SetMatrix(euler.GetMatrix()); start.SetTranslation(euler.GetTranslation())
-        m = _method(1, 0)
-        m.SetMetricFixedMask(small_mask)
-        m.SetInitialTransform(start, inPlace=True)
-        m.Execute(*coarse)
-        finals.append((m.GetMetricValue(), start))
-    return min(finals, key=lambda s: s[0])[1]
-
-
-def _centroid(mask: Any) -> list[float]:
-    import SimpleITK as sitk
-
+    mask = sitk.Resample(mask, fixed, sitk.Transform(), sitk.sitkNearestNeighbor)
     shape = sitk.LabelShapeStatisticsImageFilter()
     shape.Execute(mask)
-    return list(shape.GetCentroid(1))
+    centre = np.array(shape.GetCentroid(1))
+    guess = _crown(moving) - centre
+
+    def tried(poses: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        method = _method(1, 0)
+        method.SetMetricFixedMask(mask)
+
+        def score(pose: tuple[Any, ...]) -> float:
+            method.SetInitialTransform(_pose(centre, guess, *pose))
+            return float(method.MetricEvaluate(fixed, moving))
+
+        return sorted(poses, key=score)[:FINALISTS]
+
+    pitches = product(ANGLES_DEG, (0.0,), (0.0,))
+    places = tried(product(pitches, product(OFFSETS_MM, repeat=3), SIZES))
+    turned = tried(
+        (angles, offset, size)
+        for angles in product(ANGLES_DEG, repeat=3)
+        for _, offset, size in places
+    )
+    finalists = []
+    for pose in turned:
+        method, transform = _method(1, 0), _pose(centre, guess, *pose)
+        method.SetMetricFixedMask(mask)
+        method.SetInitialTransform(transform, inPlace=True)
+        method.Execute(fixed, moving)
+        finalists.append((method.GetMetricValue(), transform))
+    return min(finalists, key=itemgetter(0))[1]
 
 
-def _brain_guess(moving: Any) -> npt.NDArray[np.float64]:
-    """Centroid of the upper 130 mm of the head, LPS mm."""
+def _pose(
+    centre: Matrix, guess: Matrix, angles: Sequence[float], offset: Sequence[float], size: float
+) -> Any:
+    """Affine of ITK: turn and scale about the template's centre, then move."""
     import SimpleITK as sitk
 
-    head = sitk.OtsuThreshold(moving, 0, 1, 128)
-    points = np.argwhere(sitk.GetArrayViewFromImage(head))[:, ::-1]
-    d = np.reshape(moving.GetDirection(), (3, 3)) * moving.GetSpacing()
-    xyz = points @ d.T + moving.GetOrigin()
-    top = np.percentile(xyz[:, 2], 99.9)
-    return np.asarray(xyz[xyz[:, 2] > top - 130].mean(axis=0))
+    turn = sitk.Euler3DTransform()
+    turn.SetRotation(*np.radians(angles).tolist())
+    out = sitk.AffineTransform(3)
+    out.SetCenter(centre.tolist())
+    out.SetMatrix([value * size for value in turn.GetMatrix()])
+    out.SetTranslation((guess + offset).tolist())
+    return out
+
+
+def _crown(head: Any) -> Matrix:
+    """Centroid of the upper part of a head, LPS mm."""
+    import SimpleITK as sitk
+
+    bright = sitk.GetArrayFromImage(sitk.OtsuThreshold(head, 0, 1, 128))
+    steps = np.reshape(head.GetDirection(), (3, 3)) * head.GetSpacing()
+    points = np.argwhere(bright)[:, ::-1] @ steps.T + head.GetOrigin()
+    height = points[:, 2]
+    centroid: Matrix = points[height > np.percentile(height, 99.9) - CROWN_MM].mean(axis=0)
+    return centroid
+
+
+def _coarse(image: Any, voxel_mm: float) -> Any:
+    """Blur and shrink to about a voxel size."""
+    import SimpleITK as sitk
+
+    factor = max(1, round(voxel_mm / image.GetSpacing()[0]))
+    blurred = sitk.SmoothingRecursiveGaussian(image, voxel_mm / 2) if factor > 1 else image
+    return sitk.Shrink(blurred, [factor] * 3)
 
 
 def warp(image: nib.Nifti1Image, matrix: Matrix, template: Template, threads: int = 1) -> Warp:
@@ -345,7 +366,7 @@ def _method(shrink: int, smooth_mm: float) -> Any:
     method.SetInterpolator(sitk.sitkLinear)
     method.SetShrinkFactorsPerLevel([shrink])
     method.SetSmoothingSigmasPerLevel([smooth_mm])
-    method.SetOptimizerAsRegularStepGradientDescent(1.0, 1e-3, 60, relaxationFactor=0.5, gradientMagnitudeTolerance=1e-6)
+    method.SetOptimizerAsRegularStepGradientDescent(2.0, 0.02, 60)
     method.SetOptimizerScalesFromPhysicalShift()
     return method
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,8 +31,6 @@ def run(plan: Any, recording: Recording, screen: Any) -> Sequence[str]:
     sequence of str
         One line for each stage that failed.
     """
-    import multiprocessing
-
     import psutil
 
     from ..workflows.structural import init_structural_dataset_wf, unsaved
@@ -57,9 +57,7 @@ def run(plan: Any, recording: Recording, screen: Any) -> Sequence[str]:
     }
     if options.write_graph:
         workflow.write_graph(str(plan.log_dir / 'graph.dot'), graph2use='colored', format='svg')
-    # A fresh server process starts the workers: forking this one, which has a
-    # watching thread and library thread pools, could deadlock them.
-    multiprocessing.set_forkserver_preload(['nicarbon.workflows.structural'])
+    _start_workers(None if options.verbose else plan.log_dir / 'workers.log')
     ended = _Ended(screen)
     arguments = {
         'n_procs': options.nprocs or len(psutil.Process().cpu_affinity()),
@@ -107,6 +105,31 @@ def _failures(folder: Path) -> list[str]:
         for entry in entries
         if entry.kind == 'node' and entry.outcome == 'failed'
     ]
+
+
+def _start_workers(log: Path | None) -> None:
+    """Start the server that forks the workers; what they print goes to a file.
+
+    Forking this process, which has a watching thread and library thread pools,
+    could deadlock the workers. They inherit the server's standard streams.
+    """
+    from multiprocessing import forkserver, set_forkserver_preload
+
+    set_forkserver_preload(['nicarbon.workflows.structural'])
+    if log is None:
+        forkserver.ensure_running()
+        return
+    sys.stdout.flush()
+    saved = os.dup(1), os.dup(2)
+    with log.open('ab') as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        try:
+            forkserver.ensure_running()
+        finally:
+            for number, copy in enumerate(saved, 1):
+                os.dup2(copy, number)
+                os.close(copy)
 
 
 def _quiet_nipype(log_dir: Path, verbose: int) -> None:

@@ -26,13 +26,12 @@ from ..aware import carbon_aware
 from ..errors import ImageError
 
 __all__ = [
+    'N4',
     'Affine',
     'BrainExtraction',
     'Conform',
     'Morphometry',
-    'N4',
     'NonLinear',
-    'SaveDerivatives',
     'Surface',
     'TissueSegmentation',
 ]
@@ -56,6 +55,8 @@ def _load(path: str) -> nib.Nifti1Image:
 
 def _save(runtime: Any, name: str, image: Any) -> str:
     path = Path(runtime.cwd) / name
+    if isinstance(image, nib.Nifti1Image):
+        image.header.set_xyzt_units('mm', 'sec')
     nib.save(image, path)
     return str(path)
 
@@ -223,4 +224,76 @@ class TissueSegmentation(SimpleInterface):  # type: ignore[misc]
         self._results['tpms'] = [
             _save(runtime, f'{name}.nii.gz', getattr(maps, name)) for name in ('gm', 'wm', 'csf')
         ]
+        return runtime
+
+
+class _SurfaceInputs(_Threads):
+    tpms = InputMultiObject(File(exists=True), mandatory=True, desc='GM, WM and CSF')
+    forward = File(exists=True, mandatory=True, desc='T1w to template')
+    inverse = File(exists=True, mandatory=True, desc='template to T1w')
+
+
+class _SurfaceOutputs(TraitedSpec):  # type: ignore[misc]
+    surfaces = OutputMultiObject(File(exists=True), desc='left and right, GIFTI')
+
+
+@carbon_aware
+class Surface(SimpleInterface):  # type: ignore[misc]
+    """Mesh the border of grey and white matter in each hemisphere."""
+
+    input_spec = _SurfaceInputs
+    output_spec = _SurfaceOutputs
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from ..anatomy import surface, template
+
+        meshes = surface.boundary(
+            _load(self.inputs.tpms[1]),
+            _warp(self.inputs),
+            template.load(2),
+            self.inputs.num_threads,
+        )
+        self._results['surfaces'] = [
+            _save(runtime, f'hemi-{hemi}_white.surf.gii', surface.to_gifti(mesh, hemi))
+            for hemi, mesh in meshes.items()
+        ]
+        return runtime
+
+
+class _MorphometryInputs(_HeadInputs):
+    mask = File(exists=True, mandatory=True, desc='brain mask')
+    dseg = File(exists=True, mandatory=True, desc='tissue labels')
+    tpms = InputMultiObject(File(exists=True), mandatory=True, desc='GM, WM and CSF')
+    surfaces = InputMultiObject(File(exists=True), mandatory=True, desc='left and right')
+
+
+class _MorphometryOutputs(TraitedSpec):  # type: ignore[misc]
+    out_file = File(exists=True, desc='table of measures')
+
+
+@carbon_aware
+class Morphometry(SimpleInterface):  # type: ignore[misc]
+    """Measure volumes, areas and contrasts."""
+
+    input_spec = _MorphometryInputs
+    output_spec = _MorphometryOutputs
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from ..anatomy import morphometry
+        from ..anatomy.surface import HEMISPHERES, Mesh
+        from ..anatomy.tissue import Tissue
+
+        inputs = self.inputs
+        tissue = Tissue(*(_load(path) for path in [inputs.dseg, *inputs.tpms]))
+        meshes = {
+            hemi: Mesh(*(array.data for array in nib.load(path).darrays))
+            for hemi, path in zip(HEMISPHERES, inputs.surfaces, strict=True)
+        }
+        rows = morphometry.measure(_load(inputs.in_file), _load(inputs.mask), tissue, meshes)
+        path = Path(runtime.cwd) / 'morphometry.tsv'
+        lines = [
+            f'{row.name}\t{row.value:.6g}\t{row.unit or "n/a"}\t{row.description}' for row in rows
+        ]
+        path.write_text('\n'.join(['name\tvalue\tunit\tdescription', *lines, '']))
+        self._results['out_file'] = str(path)
         return runtime

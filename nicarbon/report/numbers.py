@@ -5,30 +5,38 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from ..account import Footprint
-from ..ledger import Entry
+from ..ledger import Entry, Tier
 from ..quantity import with_interval
 from ..summary import Summary
 
 __all__ = [
     'CARBON',
     'ENERGY',
+    'TIERS',
     'Number',
     'Scale',
     'Spread',
     'busy_seconds',
+    'carbon_number',
     'duration',
+    'energy_number',
     'factor',
     'label',
     'percent',
     'scale',
     'spread_of',
     'unusual',
+    'was_seen',
 ]
 
 ENERGY = ((3.6e6, 'kWh'), (3.6e3, 'Wh'), (1.0, 'J'), (1e-3, 'mJ'))
 CARBON = ((1e6, 'tCO2e'), (1e3, 'kgCO2e'), (1.0, 'gCO2e'), (1e-3, 'mgCO2e'))
+
+TIERS = get_args(Tier)
+"""Strongest first."""
 
 FENCE_LEAST = 8
 """Subjects below which no quartile is steady enough to call one unusual."""
@@ -111,6 +119,19 @@ def scale(values: Iterable[float], units: tuple[tuple[float, str], ...]) -> Scal
     seen = [value for value in values if value > 0]
     middle = statistics.median(seen) if seen else 1.0
     return Scale(*next(((size, unit) for size, unit in units if middle >= size), units[-1]))
+
+
+def energy_number(footprint: Footprint) -> tuple[Number, str]:
+    """Energy of a footprint in the unit that suits it, and that unit."""
+    unit = scale([footprint.joules], ENERGY)
+    number = unit.number(footprint.joules, footprint.joules_low, footprint.joules_high)
+    return number, unit.unit
+
+
+def carbon_number(footprint: Footprint) -> tuple[Number, str]:
+    """Mass of CO2 equivalent of a footprint in the unit that suits it, and that unit."""
+    unit = scale([footprint.grams], CARBON)
+    return unit.number(footprint.grams, footprint.low, footprint.high), unit.unit
 
 
 def factor(footprint: Footprint) -> float:

@@ -14,6 +14,7 @@ from nipype.pipeline.engine import Node
 from .. import bids
 from ..aware import CarbonNode
 from ..interfaces import structural as stage
+from ..interfaces.derivatives import SaveDerivatives, derivatives
 
 __all__ = ['init_structural_dataset_wf', 'init_structural_wf', 'unsaved']
 
@@ -104,7 +105,6 @@ def init_structural_wf(
             (brain, tissue, [('out_file', 'mask')]),
             (nonlinear, tissue, warp),
             (tissue, surface, [('tpms', 'tpms')]),
-            (brain, surface, [('out_file', 'mask')]),
             (nonlinear, surface, warp),
             (n4, morphometry, [('out_file', 'in_file')]),
             (brain, morphometry, [('out_file', 'mask')]),
@@ -148,7 +148,7 @@ def init_structural_dataset_wf(
         )
         one.inputs.inputnode.t1w = [str(path) for path in session.t1w]
         save = CarbonNode(
-            stage.SaveDerivatives(
+            SaveDerivatives(
                 out_dir=str(out_dir),
                 subject=session.subject,
                 session=session.session,
@@ -186,8 +186,9 @@ def unsaved(sessions: Sequence[bids.Session], out_dir: Path, base_dir: Path) -> 
     return [
         base_dir / _workflow_name(session) / 'derivatives'
         for session in sessions
-        for path in [stage.derivatives(session.subject, session.session)]
-        if not all((out_dir / name).exists() for name in path)
+        if not all(
+            (out_dir / name).exists() for name in derivatives(session.subject, session.session)
+        )
     ]
 
 

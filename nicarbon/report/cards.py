@@ -1,0 +1,182 @@
+"""What stands first on a page: four numbers, and how they were seen."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ..ledger import Entry, Reading
+from ..summary import Summary
+from .methods import intensity_text
+from .numbers import (
+    ENERGY,
+    TIERS,
+    Spread,
+    busy_seconds,
+    carbon_number,
+    duration,
+    energy_number,
+    percent,
+    scale,
+    was_seen,
+)
+from .words import pue_name, seen_as
+
+__all__ = ['Card', 'ComponentRow', 'assumptions', 'cards', 'components']
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One of the four numbers at the head of a page."""
+
+    name: str
+    value: str
+    interval: str
+    note: str
+
+
+def cards(total: Summary, spread: Spread | None = None) -> list[Card]:
+    """The four numbers that a reader looks for first.
+
+    Parameters
+    ----------
+    total : Summary
+    spread : Spread, optional
+        Over participants; takes the place of the time on the group page.
+
+    Returns
+    -------
+    list of Card
+    """
+    footprint, entries = total.footprint, [line.share.entry for line in total.lines]
+    seen = was_seen(total)
+    spent = _card('Energy', energy_number(footprint), seen, _energy_note(total))
+    grams = _card('Carbon', carbon_number(footprint), seen, intensity_text(footprint.intensity))
+    wall = duration(busy_seconds(entries))
+    cpu = duration(sum(entry.cpu_seconds for entry in entries))
+    time = Card('Time', wall, '', f'wall clock with a stage running; {cpu} of CPU time, measured')
+    cover = Card('How it was seen', *_coverage(total))
+    if spread is None:
+        return [spent, grams, time, cover]
+    unit = scale([spread.median], ENERGY)
+    number = unit.number(spread.median, spread.low, spread.high)
+    each = Card(
+        'Per participant',
+        f'{number.text} {unit.unit}',
+        f'{spread.name} {number.interval}' if number.interval else '',
+        f'median; {wall} of wall clock and {cpu} of CPU time in all',
+    )
+    return [spent, grams, each, cover]
+
+
+def _card(name: str, number: tuple[Number, str], seen: bool, note: str) -> Card:  # noqa: FBT001
+    if not seen:
+        return Card(name, 'not seen', '', note)
+    value, unit = number
+    return Card(name, f'{value.text} {unit}', value.interval, note)
+
+
+def _energy_note(total: Summary) -> str:
+    if not total.lost.joules:
+        return 'IT energy of the stages, reserved policy'
+    number, unit = energy_number(total.lost)
+    interval = f' ({number.interval})' if number.interval else ''
+    return f'of which {number.text} {unit}{interval} failed or was killed'
+
+
+def _coverage(total: Summary) -> tuple[str, str, str]:
+    parts = [f'{percent(total.tiers[t])} {seen_as(t)}' for t in TIERS if t in total.tiers]  # type: ignore[index]
+    ran = sum(line.share.entry.outcome != 'cached' for line in total.lines)
+    seen = ran - total.unseen
+    note = f'{seen} of {ran} stages seen by a meter'
+    cached = total.outcomes.get('cached', 0)
+    return parts[0] if parts else 'not seen', ', '.join(parts[1:]), (
+        note + (f', {cached} taken from the cache' if cached else '')
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentRow:
+    """How one component of the machine was seen."""
+
+    name: str
+    tier: str
+    method: str
+    known: str
+    energy: str
+    interval: str
+
+
+_NAMES = {'cpu': 'Processor (CPU)', 'dram': 'Memory (DRAM)', 'gpu': 'Graphics (GPU)'}
+_WHOLE = 'Rest of the machine (disks, fans, power supply)'
+
+
+def components(total: Summary, runs: Iterable[Entry] = ()) -> list[ComponentRow]:
+    """How every component was seen, those that were not seen included.
+
+    Parameters
+    ----------
+    total : Summary
+    runs : iterable of Entry
+        Their readings count too.
+
+    Returns
+    -------
+    list of ComponentRow
+    """
+    readings: dict[str, list[Reading]] = defaultdict(list)
+    for entry in [*(line.share.entry for line in total.lines), *runs]:
+        for reading in entry.readings:
+            readings[reading.component].append(reading)
+    kinds = {name.partition(':')[0] for name in readings}
+    order = [*readings, *(name for name in _NAMES if name not in kinds)]
+    order.sort(key=lambda name: (list(_NAMES).index(_kind(name)) if _kind(name) in _NAMES else 9))
+    rows = [_component(name, readings.get(name, []), total) for name in order]
+    if 'node' not in kinds:
+        rows.append(ComponentRow(_WHOLE, 'not seen', 'no meter', '', '', ''))
+    return rows
+
+
+def _kind(component: str) -> str:
+    return component.partition(':')[0]
+
+
+def _component(name: str, readings: Sequence[Reading], total: Summary) -> ComponentRow:
+    title = _NAMES.get(_kind(name), name) + (f' {name[4:]}' if name.startswith('gpu:') else '')
+    seen = [reading for reading in readings if reading.joules is not None]
+    if not seen:
+        return ComponentRow(title, 'not seen', 'no meter', '', '', '')
+    worst = max(seen, key=lambda reading: (TIERS.index(reading.tier), reading.u_rel))
+    methods = ', '.join(dict.fromkeys(reading.method for reading in seen))
+    if len(seen) < len(readings):
+        methods += f'; not seen in {len(readings) - len(seen)} of {len(readings)} readings'
+    joules = total.components.get(name, 0.0)
+    unit = scale([joules], ENERGY)
+    number = unit.number(joules, joules / worst.u_rel, joules * worst.u_rel)
+    known = f'within a factor of {worst.u_rel:g}' if worst.u_rel > 1 else 'no uncertainty stated'
+    return ComponentRow(
+        title, seen_as(worst.tier), methods, known, f'{number.text} {unit.unit}', number.interval
+    )
+
+
+def assumptions(total: Summary) -> list[tuple[str, str, str]]:
+    """What joules were turned into grams with: name, value, tier.
+
+    Parameters
+    ----------
+    total : Summary
+
+    Returns
+    -------
+    list of (str, str, str)
+    """
+    grid, pue = total.footprint.intensity, total.footprint.pue
+    period = f', {grid.start} to {grid.stop}' if grid.start else ''
+    zone = {'given': 'as given', 'world': 'world average'}.get(grid.zone, f'zone {grid.zone}')
+    tier = 'assumed' if grid.tier == 'assumed' else seen_as(grid.tier)
+    return [
+        ('Grid', f'{intensity_text(grid)}, {zone}: {grid.kind}{period}. {grid.source}', tier),
+        ('Facility (PUE)', pue_name(pue), 'given' if pue.origin == 'given' else 'not counted'),
+        ('Making the hardware', 'not counted (no data on embodied carbon)', 'not counted'),
+    ]

@@ -1,0 +1,335 @@
+"""Values → the rows of tables: all is printed here, templates only lay it out."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..account import Footprint, account, total
+from ..share import POLICIES
+from ..summary import Line, Summary
+from .numbers import (
+    CARBON,
+    ENERGY,
+    TIERS,
+    Number,
+    Scale,
+    busy_seconds,
+    carbon_number,
+    duration,
+    energy_number,
+    factor,
+    label,
+    scale,
+    spread_of,
+    unusual,
+    was_seen,
+)
+from .words import POLICIES as POLICY_WORDS
+from .words import seen_as
+
+__all__ = [
+    'Cell',
+    'KindsTable',
+    'PolicyRow',
+    'StageTable',
+    'SubjectsTable',
+    'kinds_table',
+    'policies',
+    'stage_table',
+    'subjects_table',
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Two columns, value and interval, in the units that the table's head names."""
+
+    energy: Number | None
+    carbon: Number | None
+
+
+@dataclass(frozen=True, slots=True)
+class StageRow:
+    """One stage that was run once."""
+
+    title: str
+    name: str
+    outcome: str
+    wall: str
+    cpu: str
+    cores: str
+    cell: Cell
+    tier: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageTable:
+    """Stages in the order in which they started, in common units."""
+
+    energy_unit: str
+    carbon_unit: str
+    rows: tuple[StageRow, ...]
+    total: StageRow
+
+
+def _cell(footprint: Footprint | None, energy: Scale, grams: Scale) -> Cell:
+    if footprint is None:
+        return Cell(None, None)
+    return Cell(
+        energy.number(footprint.joules, footprint.joules_low, footprint.joules_high),
+        grams.number(footprint.grams, footprint.low, footprint.high),
+    )
+
+
+def stage_table(summary: Summary, titles: Mapping[str, str]) -> StageTable:
+    """One row per stage, in order of start, and their sum.
+
+    Parameters
+    ----------
+    summary : Summary
+    titles : mapping of {str : str}
+        Stage names as people write them.
+
+    Returns
+    -------
+    StageTable
+    """
+    seen = [line.footprint for line in summary.lines if line.footprint is not None]
+    energy = scale([footprint.joules for footprint in seen], ENERGY)
+    grams = scale([footprint.grams for footprint in seen], CARBON)
+    rows = tuple(_stage_row(line, titles, energy, grams) for line in summary.lines)
+    entries = [line.share.entry for line in summary.lines]
+    tiers = [seen_as(tier) for tier in TIERS if tier in summary.tiers]
+    last = StageRow(
+        title='All stages',
+        name='',
+        outcome='',
+        wall=duration(sum(entry.seconds for entry in entries)),
+        cpu=duration(sum(entry.cpu_seconds for entry in entries)),
+        cores='',
+        cell=_cell(summary.footprint if was_seen(summary) else None, energy, grams),
+        tier=tiers[-1] if tiers else 'not seen',
+        error='',
+    )
+    return StageTable(energy.unit, grams.unit, rows, last)
+
+
+def _stage_row(line: Line, titles: Mapping[str, str], energy: Scale, grams: Scale) -> StageRow:
+    entry = line.share.entry
+    cached = entry.outcome == 'cached'
+    return StageRow(
+        title=titles.get(entry.stage, entry.stage or entry.node or 'unnamed'),
+        name=entry.node,
+        outcome=entry.outcome,
+        wall='' if cached else duration(entry.seconds),
+        cpu='' if cached else duration(entry.cpu_seconds),
+        cores='' if cached else f'{entry.reserved_cores:g}',
+        cell=_cell(line.footprint, energy, grams),
+        tier='spared' if cached else seen_as(line.share.tier),
+        error=entry.error,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRow:
+    """The same joules, attributed in another way."""
+
+    name: str
+    energy: str
+    energy_interval: str
+    carbon: str
+    carbon_interval: str
+    words: str
+
+
+def policies(summary: Summary) -> list[PolicyRow]:
+    """The totals of the four attribution policies.
+
+    Parameters
+    ----------
+    summary : Summary
+
+    Returns
+    -------
+    list of PolicyRow
+    """
+    u_rel = factor(summary.footprint)
+    rows = []
+    for policy in POLICIES:
+        intensity, pue = summary.footprint.intensity, summary.footprint.pue
+        one = account(summary.policies[policy], u_rel, intensity, pue, policy=policy)
+        (joules, unit), (grams, gram_unit) = energy_number(one), carbon_number(one)
+        rows.append(
+            PolicyRow(
+                policy,
+                f'{joules.text} {unit}',
+                joules.interval,
+                f'{grams.text} {gram_unit}',
+                grams.interval,
+                POLICY_WORDS[policy],
+            )
+        )
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class KindRow:
+    """All runs of one stage, over all subjects."""
+
+    title: str
+    counts: str
+    wall: str
+    cell: Cell
+    median: Number | None
+    spread: str
+
+
+@dataclass(frozen=True, slots=True)
+class KindsTable:
+    """Stages over all subjects, in common units."""
+
+    energy_unit: str
+    carbon_unit: str
+    median_unit: str
+    rows: tuple[KindRow, ...]
+
+
+def kinds_table(dataset: Summary, order: Sequence[str], titles: Mapping[str, str]) -> KindsTable:
+    """One row per kind of stage: its total, and its median over those that ended well.
+
+    Parameters
+    ----------
+    dataset : Summary
+    order : sequence of str
+        Stage names in pipeline order.
+    titles : mapping of {str : str}
+
+    Returns
+    -------
+    KindsTable
+    """
+    groups: dict[str, list[Line]] = {name: [] for name in order}
+    for line in dataset.lines:
+        groups.setdefault(line.share.entry.stage, []).append(line)
+    groups = {name: lines for name, lines in groups.items() if lines}
+    sums = [_sum(lines) for lines in groups.values()]
+    energy = scale([one.joules for one in sums if one], ENERGY)
+    grams = scale([one.grams for one in sums if one], CARBON)
+    spreads = [spread_of(_well(lines)) for lines in groups.values()]
+    middle = scale([spread.median for spread in spreads if spread], ENERGY)
+    rows = []
+    for (name, lines), one, spread in zip(groups.items(), sums, spreads, strict=True):
+        number = middle.number(spread.median, spread.low, spread.high) if spread else None
+        rows.append(
+            KindRow(
+                titles.get(name, name or 'unnamed'),
+                _counts(Counter(line.share.entry.outcome for line in lines)),
+                duration(sum(line.share.entry.seconds for line in lines)),
+                _cell(one, energy, grams),
+                number,
+                spread.name if spread else '',
+            )
+        )
+    return KindsTable(energy.unit, grams.unit, middle.unit, tuple(rows))
+
+
+def _well(lines: Sequence[Line]) -> list[float]:
+    """Joules of the stages that ran to their end and were seen."""
+    return [
+        line.footprint.joules
+        for line in lines
+        if line.footprint is not None and line.share.entry.outcome == 'ran'
+    ]
+
+
+def _sum(lines: Sequence[Line]) -> Footprint | None:
+    """Footprint of several lines; None when no meter saw any of them."""
+    spent = [line for line in lines if line.share.tier is not None]
+    if not spent or spent[0].footprint is None:
+        return None
+    footprint = spent[0].footprint
+    pairs = [(line.share.joules['reserved'], line.share.u_rel) for line in spent]
+    return total(pairs, footprint.intensity, footprint.pue)
+
+
+def _counts(outcomes: Mapping[str, int]) -> str:
+    """Outcomes in words: ``38 ran, 1 failed, 1 cached``."""
+    order = ('ran', 'failed', 'killed', 'cached')
+    return ', '.join(f'{outcomes[name]} {name}' for name in order if outcomes.get(name))
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectRow:
+    """One subject, or one session of one."""
+
+    label: str
+    link: str
+    counts: str
+    wall: Number
+    cpu: Number
+    cell: Cell
+    lost: Number | None
+    tier: str
+    unusual: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectsTable:
+    """Subjects in order of label, in common units; ``left_out`` did not fit."""
+
+    energy_unit: str
+    carbon_unit: str
+    rows: tuple[SubjectRow, ...]
+    left_out: int
+
+
+MOST_ROWS = 200
+"""Rows of the table of subjects: more are read in the TSV."""
+
+
+def subjects_table(subjects: Sequence[Summary], links: Mapping[str, str]) -> SubjectsTable:
+    """One row per subject; beyond 200, those that used the most.
+
+    Parameters
+    ----------
+    subjects : sequence of Summary
+    links : mapping of {str : str}
+        Subject label to the address of its page.
+
+    Returns
+    -------
+    SubjectsTable
+    """
+    seen = [summary.footprint for summary in subjects if was_seen(summary)]
+    energy = scale([footprint.joules for footprint in seen], ENERGY)
+    grams = scale([footprint.grams for footprint in seen], CARBON)
+    far = {label(summary) for summary in unusual(subjects) or ()}
+    kept = sorted(subjects, key=lambda one: -one.footprint.joules)[:MOST_ROWS]
+    rows = tuple(
+        _subject_row(summary, links.get(summary.subject, ''), far, energy, grams)
+        for summary in sorted(kept, key=label)
+    )
+    return SubjectsTable(energy.unit, grams.unit, rows, len(subjects) - len(rows))
+
+
+def _subject_row(
+    summary: Summary, link: str, far: set[str], energy: Scale, grams: Scale
+) -> SubjectRow:
+    entries = [line.share.entry for line in summary.lines]
+    seen = was_seen(summary)
+    lost, tiers = summary.lost, [tier for tier in TIERS if tier in summary.tiers]
+    wall, cpu = busy_seconds(entries), sum(entry.cpu_seconds for entry in entries)
+    return SubjectRow(
+        label(summary),
+        link,
+        _counts(summary.outcomes) + (f', {summary.unseen} not seen' if summary.unseen else ''),
+        Number(duration(wall), '', wall),
+        Number(duration(cpu), '', cpu),
+        _cell(summary.footprint if seen else None, energy, grams),
+        energy.number(lost.joules, lost.joules_low, lost.joules_high) if lost.joules else None,
+        seen_as(tiers[-1] if tiers else None),
+        label(summary) in far,
+    )
