@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 import signal
@@ -28,8 +27,6 @@ FREE_BYTES = 500_000_000
 """Space that the work folder must have before anything is run: what two
 sessions at 1 mm leave there."""
 
-_log = logging.getLogger('nicarbon')
-
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
@@ -39,6 +36,7 @@ class _Plan:
     out_dir: Path
     work_dir: Path
     sessions: tuple[bids.Session, ...]
+    without: tuple[str, ...]
     chosen: Chosen
     run_id: str
 
@@ -73,6 +71,7 @@ def participant(bids_dir: Path, out_dir: Path, chosen: Chosen) -> int:
 
     plan = _plan(bids_dir.resolve(), out_dir.resolve(), chosen)
     screen = Screen(sys.stdout)
+    screen.left_out(plan.without)
     if chosen.options.dry_run:
         screen.dry_run(plan.sessions, stages('structural'), plan.out_dir)
         return 0
@@ -92,15 +91,13 @@ def _plan(bids_dir: Path, out_dir: Path, chosen: Chosen) -> _Plan:
     found, without = bids.sessions(
         bids_dir, options.participant_label, options.session_label, filters
     )
-    for subject in without:
-        _log.warning('sub-%s has no T1w image that passes the filters: left out', subject)
     work_dir = options.work_dir.resolve()
     if bids_dir == work_dir or bids_dir in work_dir.parents:
         raise UsageError(f'--work-dir {work_dir} is inside BIDS_DIR, which is never written to')
     _require_extra()
     from ..aware import new_run_id
 
-    return _Plan(bids_dir, out_dir, work_dir, tuple(found), chosen, new_run_id())
+    return _Plan(bids_dir, out_dir, work_dir, tuple(found), tuple(without), chosen, new_run_id())
 
 
 def _require_extra() -> None:

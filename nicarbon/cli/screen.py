@@ -33,6 +33,11 @@ class Screen:
         """Print a line, at once."""
         print(text, file=self._stream, flush=True)
 
+    def left_out(self, subjects: Sequence[str]) -> None:
+        """Say which subjects have nothing to process."""
+        for subject in subjects:
+            self.say(f'sub-{subject} has no T1w image that passes the filters: left out')
+
     def dry_run(
         self, sessions: Sequence[bids.Session], table: Sequence[Stage], out_dir: Path
     ) -> None:
