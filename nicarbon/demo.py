@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import nibabel as nib
 
-__all__ = ['HEADS', 'Head', 'Recipe', 'heads', 'write_dataset']
+__all__ = ['HEADS', 'Head', 'Recipe', 'heads', 'matrix', 'write_dataset']
 
 Array = npt.NDArray[np.float32]
 
@@ -100,23 +100,45 @@ HEADS = (
 
 @dataclass(frozen=True)
 class Head:
-    """One demo head with the truth about it, all on one grid.
+    """One demo head.
 
     Attributes
     ----------
-    label : str
     recipe : Recipe
+        What was done to the template.
     image : nibabel.Nifti1Image
         int16 T1-weighted volume.
-    truth : dict
-        ``brain``, ``gm``, ``wm``, ``csf``: the template's mask and probabilities
-        (float32) carried through the recipe.
     """
 
-    label: str
     recipe: Recipe
     image: nib.Nifti1Image
-    truth: dict[str, nib.Nifti1Image] = field(repr=False)
+
+    @property
+    def label(self) -> str:
+        """BIDS subject label."""
+        return self.recipe.label
+
+    def truth(self) -> dict[str, nib.Nifti1Image]:
+        """Carry the template's maps through the recipe.
+
+        Returns
+        -------
+        dict of str to nibabel.Nifti1Image
+            ``brain``, ``gm``, ``wm``, ``csf``: float32 from 0 to 1 on the grid of the image.
+        """
+        import nibabel as nib
+
+        from .anatomy import template
+
+        affine = self.image.affine
+        source = template.load(round(float(affine[0, 0])))
+        where = _voxels(self.recipe, affine, self.image.shape)
+        return {
+            name: nib.Nifti1Image(
+                _carried(getattr(source, name).get_fdata(dtype=np.float32), where, 1), affine
+            )
+            for name in ('brain', 'gm', 'wm', 'csf')
+        }
 
 
 def heads(voxel_size_mm: int = 1) -> Iterator[Head]:
@@ -132,41 +154,130 @@ def heads(voxel_size_mm: int = 1) -> Iterator[Head]:
     Head
     """
     import nibabel as nib
-    from scipy import ndimage
 
     from .anatomy import template
 
     source = template.load(voxel_size_mm)
     affine = source.t1w.affine
-    maps = {
-        name: getattr(source, name).get_fdata(dtype=np.float32)
-        for name in ('brain', 'gm', 'wm', 'csf')
-    }
-    head = _head(source.t1w.get_fdata(dtype=np.float32), maps['brain'] > 0, affine)
+    model = _head(source.t1w.get_fdata(dtype=np.float32), source.brain.get_fdata() > 0, affine)
     for recipe in HEADS:
-        where = _voxels(recipe, affine, head.shape)
-        image, *truth = (
-            ndimage.map_coordinates(data, where, order=order, output=np.float32, mode='nearest')
-            for data, order in [(head, 3), *((data, 1) for data in maps.values())]
-        )
-        data = _scan(image, recipe, affine)
-        yield Head(
-            recipe.label,
-            recipe,
-            nib.Nifti1Image(data, affine),
-            {name: nib.Nifti1Image(data, affine) for name, data in zip(maps, truth, strict=True)},
-        )
+        image = _carried(model, _voxels(recipe, affine, model.shape), 3)
+        yield Head(recipe, nib.Nifti1Image(_scan(image, recipe, affine), affine))
+
+
+def write_dataset(folder: str | Path, voxel_size_mm: int = 1) -> Path:
+    """Write the demo heads as a BIDS dataset.
+
+    Parameters
+    ----------
+    folder : path
+        Made where it does not exist; files of the same names are replaced, by the
+        same bytes.
+    voxel_size_mm : int
+        Whole millimetres.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+    """
+    import nibabel as nib
+
+    root = Path(folder)
+    root.mkdir(parents=True, exist_ok=True)
+    _write_json(root / 'dataset_description.json', _DESCRIPTION)
+    (root / 'README').write_text(_README, encoding='utf-8')
+    people = [f'sub-{recipe.label}\t{what}' for recipe, what in zip(HEADS, _WHAT, strict=True)]
+    table = '\n'.join(['participant_id\tdescription', *people, ''])
+    (root / 'participants.tsv').write_text(table, encoding='utf-8')
+    _write_json(root / 'participants.json', _COLUMNS)
+    for head in heads(voxel_size_mm):
+        stem = root / f'sub-{head.label}' / 'anat' / f'sub-{head.label}_T1w'
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        head.image.header.set_xyzt_units('mm', 'sec')
+        plain = nib.Nifti1Image.to_bytes(head.image)
+        # No time stamp and no name in the gzip header: the same bytes every time.
+        stem.with_suffix('.nii.gz').write_bytes(gzip.compress(plain, compresslevel=3, mtime=0))
+        _write_json(stem.with_suffix('.json'), {**_SIDECAR, 'Recipe': asdict(head.recipe)})
+    return root
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+
+
+_WHAT = (
+    'ICBM 2009a average brain in a modelled head',
+    'the head of sub-01, moved, scaled, bent, unevenly lit and noisier',
+)
+_COLUMNS = {
+    'participant_id': {'Description': 'Label of the head'},
+    'description': {'Description': 'What the head was made of'},
+}
+_REFERENCES = [
+    'https://doi.org/10.1016/j.neuroimage.2010.07.033',
+    'https://doi.org/10.1016/S1053-8119(09)70884-5',
+    'https://nist.mni.mcgill.ca/icbm-152-nonlinear-atlases-2009/',
+]
+_DESCRIPTION = {
+    'Name': 'nicarbon demo: two heads made from the ICBM 2009a average',
+    'BIDSVersion': '1.10.0',
+    'DatasetType': 'raw',
+    'License': 'ICBM 152: copyright (C) 1993-2009 Louis Collins, McConnell Brain Imaging Centre, '
+    'Montreal Neurological Institute, McGill University; free to use, copy, modify and '
+    'distribute provided that the copyright notice appears in all copies',
+    'Authors': ['Vladimir Fonov', 'Alan C. Evans', 'D. Louis Collins'],
+    'Acknowledgements': 'The brain comes with nilearn; the head round it is a model by nicarbon',
+    'HowToAcknowledge': 'Cite Fonov et al. 2011, doi:10.1016/j.neuroimage.2010.07.033',
+    'ReferencesAndLinks': _REFERENCES,
+    'GeneratedBy': [{'Name': 'nicarbon', 'Description': 'nicarbon demo'}],
+    'SourceDatasets': [{'URL': _REFERENCES[-1]}],
+}
+_SIDECAR = {
+    'Modality': 'MR',
+    'ImageComments': 'Not a scan: an average brain in a modelled head; see README',
+}
+_README = """\
+Two T1-weighted heads to try nicarbon on
+========================================
+
+Nobody was scanned for this dataset. The brain is the ICBM 2009a non-linear
+symmetric average of 152 adults (Fonov et al. 2009, 2011) as nilearn ships it,
+without skull; fluid, skull, scalp, eyes and face are a model laid round it.
+
+sub-01 is that head with a little noise. sub-02 is the same head rotated,
+translated, scaled, bent by a smooth deformation, lit unevenly and noisier. The
+numbers are under "Recipe" in each sidecar; nicarbon.demo.Recipe explains them.
+The heads derive from the template that nicarbon registers to, so they are easy:
+use them to try the software, not to judge a method.
+
+Licence of the average: copyright (C) 1993-2009 Louis Collins, McConnell Brain
+Imaging Centre, Montreal Neurological Institute, McGill University. Permission
+to use, copy, modify, and distribute for any purpose and without fee is granted,
+provided that this copyright notice appears in all copies.
+"""
+
+
+def _carried(data: Array, where: Array | None, order: int) -> Array:
+    """Sample a map at voxel coordinates; None leaves it where it is."""
+    from scipy import ndimage
+
+    if where is None:
+        return data
+    out: Array = ndimage.map_coordinates(data, where, np.float32, order, mode='nearest')
+    return out
 
 
 def _head(t1w: Array, brain: npt.NDArray[np.bool_], affine: npt.NDArray[np.float64]) -> Array:
     """Lay fluid, skull, marrow and scalp round the brain, and a face before it."""
     from scipy import ndimage
 
+    from .anatomy.brain import signed_distance
+
     size = float(affine[0, 0])
     x, y, z = (_axis(affine, axis, brain.shape) for axis in range(3))
-    outer = ndimage.distance_transform_edt(~brain, sampling=size) <= CLOSING_MM
-    hull = ndimage.distance_transform_edt(outer, sampling=size) - CLOSING_MM > 0
-    gap = ndimage.distance_transform_edt(~(hull | brain), sampling=size)
+    shut = signed_distance(signed_distance(brain, size) > CLOSING_MM, size) > CLOSING_MM
+    gap = signed_distance(shut | brain, size)
     # Skull thickness varies smoothly by a few tenths over the head.
     gap = gap * (1 + 0.2 * np.sin(x / 23) * np.cos(y / 31) * np.sin(z / 27))
     model = np.zeros(brain.shape, np.float32)
@@ -203,13 +314,13 @@ def matrix(recipe: Recipe) -> npt.NDArray[np.float64]:
 
 def _voxels(
     recipe: Recipe, affine: npt.NDArray[np.float64], shape: tuple[int, ...]
-) -> npt.NDArray[np.float32]:
-    """Where each voxel looks in the template's grid: 3 x shape, in voxels."""
-    linear = matrix(recipe) @ affine
-    i, j, k = np.ogrid[tuple(slice(0, size) for size in shape)]
-    points = np.stack(
-        [(row[0] * i + row[1] * j + row[2] * k + row[3]).astype(np.float32) for row in linear[:3]]
-    )
+) -> Array | None:
+    """Where each voxel looks in the template's grid: 3 x shape, in voxels; None: at itself."""
+    linear = matrix(recipe)
+    if not recipe.waves and np.array_equal(linear, np.eye(4)):
+        return None
+    index = np.ogrid[tuple(slice(0, size) for size in shape)]
+    points = _mapped(linear @ affine, index)
     rng = np.random.default_rng(recipe.seed)
     bend = np.zeros_like(points)
     for _ in range(recipe.waves):
@@ -217,15 +328,17 @@ def _voxels(
             direction = rng.normal(size=3)
             direction *= 2 * np.pi / recipe.wavelength_mm / np.linalg.norm(direction)
             phase = np.tensordot(direction.astype(np.float32), points, 1)
-            bend[axis] += recipe.amplitude_mm * np.sin(phase + np.float32(rng.uniform(0, 6.28)))
-    back = np.linalg.inv(affine)
-    points += bend
-    return np.stack(
-        [
-            (row[0] * points[0] + row[1] * points[1] + row[2] * points[2] + row[3])
-            for row in back[:3]
-        ]
-    ).astype(np.float32)
+            phase += np.float32(rng.uniform(0, 2 * np.pi))
+            bend[axis] += recipe.amplitude_mm * np.sin(phase)
+    return _mapped(np.linalg.inv(affine), list(points + bend))
+
+
+def _mapped(transform: npt.NDArray[np.float64], parts: Sequence[npt.NDArray[Any]]) -> Array:
+    """Apply a 4 x 4 matrix to coordinates given axis by axis."""
+    rows = transform[:3].astype(np.float32)
+    return np.stack([
+        row[0] * parts[0] + row[1] * parts[1] + row[2] * parts[2] + row[3] for row in rows
+    ])
 
 
 def _scan(image: Array, recipe: Recipe, affine: npt.NDArray[np.float64]) -> npt.NDArray[np.int16]:
@@ -233,5 +346,5 @@ def _scan(image: Array, recipe: Recipe, affine: npt.NDArray[np.float64]) -> npt.
     x, y, z = (_axis(affine, axis, image.shape) for axis in range(3))
     lit = image * np.exp(recipe.bias * (np.sin(x / 60) + np.cos(y / 70) - np.sin(z / 50)) / 2)
     rng = np.random.default_rng(recipe.seed + 1)
-    real, imaginary = rng.normal(0, recipe.noise, (2, *image.shape)).astype(np.float32)
+    real, imaginary = recipe.noise * rng.standard_normal((2, *image.shape), dtype=np.float32)
     return np.round(1000 * np.hypot(lit + real, imaginary)).astype(np.int16)

@@ -160,8 +160,11 @@ def summaries(
     parts = [
         summarise(
             [one for one in sharing.shares if (one.entry.subject, one.entry.session) == key],
-            intensity, pue, subject=key[0], session=key[1],
-        )  # fmt: skip
+            intensity,
+            pue,
+            subject=key[0],
+            session=key[1],
+        )
         for key in keys
     ]
     return summarise(sharing.shares, intensity, pue), parts, sharing

@@ -294,6 +294,8 @@ def empty(tmp_path: Path) -> Path:
         (['bids', 'out', 'participant', '--pue', '-1'], 64, ['--pue', '1 or more']),
         (['bids', 'out', 'participant', '--pue', 'x'], 64, ['--pue']),
         (['bids', 'out', 'participant', '--mem', '0'], 64, ['--mem']),
+        (['bids', 'out', 'participant', '--mem', '1'], 64, ['--mem 1', 'needs']),
+        (['bids', 'out', 'participant', '--nprocs', '1', '--omp-nthreads', '2'], 64, ['--omp']),
         (['bids', 'file/out', 'participant'], 73, ['file/out']),
         (['bids', 'out', 'participant', '-w', 'file/work'], 73, ['file/work']),
         (['bids', 'none', 'group'], 66, ['no such folder']),

@@ -45,7 +45,6 @@ ALONE: dict[str, set[str]] = {
     'codecarbon': {'host', 'grids'},
     'bids': {'bids'},
     'jinja2': {'report'},
-    'matplotlib': {'report'},
     'SimpleITK': {'anatomy', 'demo'},
     'dipy': {'anatomy'},
     'nilearn': {'anatomy', 'demo'},

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .register import Warp
     from .template import Template
 
-__all__ = ['Limits', 'box', 'extract', 'fill', 'largest', 'strip']
+__all__ = ['Limits', 'box', 'extract', 'fill', 'largest', 'signed_distance', 'strip']
 
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -52,8 +52,8 @@ class Limits:
 
 #: An affine alignment leaves errors of about 5 mm at the border of the brain.
 WIDE = Limits(core=8.0, cut=2.0, seed=4.0, reach=8.0, close=10.0)
-#: A warp leaves about 2 mm.
-NARROW = Limits(core=6.0, cut=2.0, seed=1.0, reach=3.0, close=4.0)
+#: A warp leaves about 2 mm; nothing outside is a seed, or sinuses would be.
+NARROW = Limits(core=4.0, cut=2.0, seed=-1.0, reach=2.0, close=6.0)
 #: Brighter than this, in units of white matter, is fat or flowing blood.
 FAT = 1.35
 
@@ -102,6 +102,7 @@ def extract(
     from scipy import ndimage
 
     from .register import resample
+    from .threads import limit
 
     expected, *maps = (
         resample(part, image, warp.inverse, threads=threads).get_fdata(dtype=np.float32)
@@ -112,39 +113,43 @@ def extract(
     # Noise of single voxels must not pit the border: half a millimetre of blur.
     data = ndimage.gaussian_filter(image.get_fdata(dtype=np.float32)[frame], 0.5 / size)
     mask = np.zeros(image.shape, np.uint8)
-    mask[frame] = _follow(data, expected[frame] > 0.5, [part[frame] for part in maps], size, NARROW)
+    parts = [part[frame] for part in maps]
+    with limit(threads):
+        mask[frame] = _follow(data, expected[frame] > 0.5, parts, size, NARROW)
     return nib.Nifti1Image(mask, image.affine)
 
 
-def _follow(
-    data: Array, expected: Mask, maps: list[Array], size: float, limits: Limits
-) -> Mask:
+def _follow(data: Array, expected: Mask, maps: list[Array], size: float, limits: Limits) -> Mask:
     """Follow the border between brain and fluid near the expected mask."""
-    from scipy import ndimage
-
     csf, gm, wm = (np.median(data[part > 0.8 * part.max()]) for part in maps)
-    # Signed distance from the expected border, mm, positive outside.
-    away = _distance(~expected, size) - _distance(expected, size)
     tissue = (data > (csf + gm) / 2) & (data < FAT * wm)
-    core = largest((_distance(tissue, size) > limits.cut) & (away < limits.seed))
-    brain = (_distance(~core, size) <= limits.cut + size) & tissue & (away < limits.reach)
-    brain = _close(brain | (away < -limits.core), limits.close, size)
-    return fill(brain)
+    away = signed_distance(expected, size)
+    voxels = round(limits.cut / size)
+    core = largest(_morph('BinaryErode', tissue, voxels) & (away < limits.seed))
+    # One voxel more than was cut, so that the grey rim of mixed voxels comes along.
+    brain = _morph('BinaryDilate', core, voxels + 1) & tissue & (away < limits.reach)
+    brain |= away < -limits.core
+    return fill(_morph('BinaryMorphologicalClosing', brain, round(limits.close / size)))
 
 
-def _distance(mask: Mask, size: float) -> Array:
-    """Distance in mm of each voxel of a mask to the nearest voxel outside it."""
-    from scipy import ndimage
+def signed_distance(mask: Mask, size: float) -> Array:
+    """Signed distance in mm from the border of a mask, positive outside."""
+    import SimpleITK as sitk
 
-    out: Array = ndimage.distance_transform_edt(mask, sampling=size)
+    distance = sitk.SignedMaurerDistanceMap(
+        sitk.GetImageFromArray(mask.astype(np.uint8)), squaredDistance=False
+    )
+    out: Array = sitk.GetArrayFromImage(distance) * np.float32(size)
     return out
 
 
-def _close(mask: Mask, radius: float, size: float) -> Mask:
-    pad = int(np.ceil(radius / size)) + 1
-    grown = _distance(~np.pad(mask, pad), size) <= radius
-    closed = _distance(grown, size) > radius
-    return closed[(slice(pad, -pad),) * 3] | mask
+def _morph(name: str, mask: Mask, voxels: int) -> Mask:
+    """Run a morphological filter of ITK with a ball."""
+    import SimpleITK as sitk
+
+    image = sitk.GetImageFromArray(mask.astype(np.uint8))
+    out: Mask = sitk.GetArrayFromImage(getattr(sitk, name)(image, [voxels] * 3)) > 0
+    return out
 
 
 def largest(mask: Mask) -> Mask:

@@ -226,8 +226,8 @@ def warp(image: nib.Nifti1Image, matrix: Matrix, template: Template, threads: in
 
     head = resample(image, template.t1w, matrix, threads=threads).get_fdata(dtype=np.float32)
     white = np.median(head[template.wm.get_fdata() > 0.9])
-    moving = np.where(strip(head, template), np.clip(head / white, 0, 1.2), 0)
     with limit(threads):
+        moving = np.where(strip(head, template), np.clip(head / white, 0, 1.2), 0)
         there, back = _syn(template.t1w.get_fdata(), moving)
     size = float(template.t1w.header.get_zooms()[0])
     return Warp(

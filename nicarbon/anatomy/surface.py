@@ -108,7 +108,7 @@ def _regions(template: Template) -> dict[str, Array]:
     nuclei = (x / 32) ** 2 + ((y + 8) / 34) ** 2 + ((z - 6) / 19) ** 2 < 1
     horns = (np.abs(x) > 4) & (np.abs(x) < 34) & (y > -58) & (y < 34) & (z > -4) & (z < 28)
     fluid = (template.csf.get_fdata() > 0.5) & horns
-    deep = ndimage.binary_closing(nuclei | fluid, iterations=2)
+    deep = ndimage.binary_closing(nuclei | ndimage.binary_dilation(fluid, iterations=2))
     cut = (np.abs(x) < 20) & (y > -46) & (y < -4) & (z > -24) & (z < -16)
     whole = {'L': x < 0, 'R': x > 0, 'deep': deep, 'cut': cut}
     return {k: np.broadcast_to(part, template.t1w.shape).astype(np.float32)
@@ -138,7 +138,7 @@ def _mesh(solid: Array, affine: npt.NDArray[np.float64], hemi: str) -> Mesh:
     points = _taubin(points.astype(np.float64), faces)
     return Mesh(
         nib.affines.apply_affine(affine, points + corner).astype(np.float32),
-        faces.astype(np.int32),
+        faces[:, ::-1].astype(np.int32),
     )
 
 

@@ -36,29 +36,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(list(sys.argv[1:] if argv is None else argv))
     except NicarbonError as error:
-        print(explain(error), file=sys.stderr)  # noqa: T201 - the command's own voice
-        return error.exit_code
+        return _end(explain(error), error.exit_code)
     except KeyboardInterrupt:
-        print('nicarbon: interrupted', file=sys.stderr)  # noqa: T201
-        return 130
+        return _end('nicarbon: interrupted', 130)
     except BrokenPipeError:
         return 0
     except OSError as error:
-        code = 74 if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO} else 73
-        print(f'nicarbon: error: {error}', file=sys.stderr)  # noqa: T201
-        return code
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+        return _end(f'nicarbon: error: {error}', 74 if full else 73)
     except Exception as error:  # noqa: BLE001 - the boundary: a traceback is a bug of ours
-        return _fault(error)
+        return _end(_fault(error), 70)
 
 
-def _fault(error: Exception) -> int:
-    """Keep the traceback of a fault of nicarbon in a file, and say so in one line."""
+def _end(line: str, code: int) -> int:
+    print(line, file=sys.stderr)  # noqa: T201 - the command's own voice
+    return code
+
+
+def _fault(error: Exception) -> str:
+    """Keep the traceback of a fault of nicarbon in a file; return the line that says so."""
     with tempfile.NamedTemporaryFile(
         'w', prefix='nicarbon-fault-', suffix='.txt', delete=False
     ) as file:
         traceback.print_exception(error, file=file)
     what = f'{type(error).__name__}: {" ".join(str(error).split())}'
-    print(
-        f'nicarbon: a fault of its own, please report it with {file.name}: {what}', file=sys.stderr
-    )  # noqa: T201
-    return 70
+    return f'nicarbon: a fault of its own, please report it with {file.name}: {what}'

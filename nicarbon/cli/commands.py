@@ -72,7 +72,9 @@ def _app(argv: Sequence[str]) -> int:
     if level not in {'participant', 'group'}:
         raise LevelError(f'unknown analysis level {level!r}: choose participant or group')
     apart(bids_dir, out_dir)
-    chosen = choose(given)
+    from .outputs import last_options
+
+    chosen = choose(given, earlier=last_options(out_dir, 'grid', 'pue'))
     if level == 'participant' and not chosen.options.reports_only:
         from .participant import participant
 

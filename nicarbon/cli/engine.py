@@ -6,15 +6,16 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import ledger
+from .. import bids, ledger
 from ..aware import CarbonNode, Recording
 from ..watch import Label
+from .pool import Pool, end_workers
 
-__all__ = ['run', 'stop_children']
+__all__ = ['run']
 
 
 def run(plan: Any, recording: Recording, screen: Any) -> Sequence[str]:
@@ -31,12 +32,53 @@ def run(plan: Any, recording: Recording, screen: Any) -> Sequence[str]:
     sequence of str
         One line for each stage that failed.
     """
-    import psutil
+    _quiet_nipype(plan.log_dir, plan.options.verbose)
+    workflow = _workflow(plan)
+    _start_workers(None if plan.options.verbose else plan.log_dir / 'workers.log')
+    told = _Told(screen)
+    arguments = {
+        'n_procs': plan.n_procs,
+        'memory_gb': plan.memory_gb,
+        'mp_context': 'forkserver',
+    }
+    pool = Pool(arguments, told)
+    try:
+        workflow.run(plugin=pool)
+    except RuntimeError as error:
+        # Nipype raises when it is through, if any node failed: that is told below.
+        if not told.failed:
+            raise
+        logging.getLogger('nipype').error('%s', error)  # noqa: TRY400 - crash files have more
+    except BaseException:
+        pool.stopping = True
+        end_workers()
+        raise
+    recording.add_cached(told.cached.values())
+    return _failures(told.failed, recording.ledger)
 
+
+class _Told:
+    """What the pool says of nodes goes to the screen; which were cached or failed is kept."""
+
+    def __init__(self, screen: Any) -> None:
+        self._screen = screen
+        self.cached: dict[str, Label] = {}
+        self.failed: dict[str, Label] = {}
+
+    def __call__(self, node: Any, status: str, was_run: bool) -> None:  # noqa: FBT001
+        if not isinstance(node, CarbonNode):
+            return
+        self._screen.node(node.label, status, was_run=was_run)
+        if status == 'end' and not was_run:
+            self.cached[node.fullname] = node.label
+        elif status == 'exception':
+            self.failed[node.fullname] = node.label
+
+
+def _workflow(plan: Any) -> Any:
     from ..workflows.structural import init_structural_dataset_wf, unsaved
 
     options = plan.options
-    _quiet_nipype(plan.log_dir, options.verbose)
     workflow = init_structural_dataset_wf(
         plan.sessions,
         bids_dir=plan.bids_dir,
@@ -44,10 +86,10 @@ def run(plan: Any, recording: Recording, screen: Any) -> Sequence[str]:
         omp_nthreads=options.omp_nthreads,
     )
     workflow.base_dir = str(plan.work_dir)
-    if options.clean_workdir:
-        shutil.rmtree(plan.work_dir / workflow.name, ignore_errors=True)
-    for node_folder in unsaved(plan.sessions, plan.out_dir, plan.work_dir / workflow.name):
-        shutil.rmtree(node_folder, ignore_errors=True)
+    base = plan.work_dir / workflow.name
+    stale = [base] if options.clean_workdir else unsaved(plan.sessions, plan.out_dir, base)
+    for folder in stale:
+        shutil.rmtree(folder, ignore_errors=True)
     workflow.config['execution'] = {
         'crashdump_dir': str(plan.log_dir),
         'crashfile_format': 'txt',
@@ -57,53 +99,17 @@ def run(plan: Any, recording: Recording, screen: Any) -> Sequence[str]:
     }
     if options.write_graph:
         workflow.write_graph(str(plan.log_dir / 'graph.dot'), graph2use='colored', format='svg')
-    _start_workers(None if options.verbose else plan.log_dir / 'workers.log')
-    ended = _Ended(screen)
-    arguments = {
-        'n_procs': options.nprocs or len(psutil.Process().cpu_affinity()),
-        'memory_gb': options.mem or 0.9 * psutil.virtual_memory().total / 1e9,
-        'mp_context': 'forkserver',
-        'status_callback': ended,
-    }
-    try:
-        workflow.run(plugin='MultiProc', plugin_args=arguments)
-    except RuntimeError as error:
-        # Nipype raises when it is through, if any node failed: that is told below.
-        logging.getLogger('nipype').error('%s', error)
-    recording.add_cached(ended.without(_recorded(recording.ledger)))
-    return _failures(recording.ledger)
+    return workflow
 
 
-class _Ended:
-    """Nipype's status callback: which nodes ended, and when."""
-
-    def __init__(self, screen: Any) -> None:
-        self._screen = screen
-        self._labels: dict[str, Label] = {}
-
-    def __call__(self, node: Any, status: str) -> None:
-        if not isinstance(node, CarbonNode):
-            return
-        self._screen.node(node.label, status)
-        if status == 'end':
-            self._labels[node.fullname] = node.label
-
-    def without(self, recorded: set[str]) -> list[Label]:
-        """Labels of nodes that ended although they never ran: their results were there."""
-        return [label for name, label in self._labels.items() if name not in recorded]
-
-
-def _recorded(folder: Path) -> set[str]:
+def _failures(failed: Mapping[str, Label], folder: Path) -> list[str]:
+    """One line for each failed node, with what its entry says."""
     entries, _ = ledger.read(folder)
-    return {entry.node for entry in entries}
-
-
-def _failures(folder: Path) -> list[str]:
-    entries, _ = ledger.read(folder)
+    reasons = {entry.node: entry.error for entry in entries}
     return [
-        f'{entry.subject and "sub-" + entry.subject} {entry.stage}: {entry.error}'
-        for entry in entries
-        if entry.kind == 'node' and entry.outcome == 'failed'
+        f'{bids.prefix(label.subject, label.session)} {label.stage}: '
+        + (reasons.get(name) or 'its worker died or it could not start; see the crash report')
+        for name, label in failed.items()
     ]
 
 
@@ -147,15 +153,3 @@ def _quiet_nipype(log_dir: Path, verbose: int) -> None:
             root.removeHandler(handler)
     root.addHandler(to_file)
     root.setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
-
-
-def stop_children() -> None:
-    """End all processes that this one started, after an interruption."""
-    import psutil
-
-    children = psutil.Process().children(recursive=True)
-    for child in children:
-        child.terminate()
-    _, alive = psutil.wait_procs(children, timeout=3)
-    for child in alive:
-        child.kill()

@@ -46,12 +46,14 @@ class _Facts:
         return tuple(entry for entry in self.entries if entry.kind == 'run')
 
 
-def last_options(out_dir: Path) -> tuple[str, Mapping[str, Any]]:
+def last_options(out_dir: Path, *names: str) -> tuple[str, Mapping[str, Any]]:
     """Name and options of the last run in an output folder.
 
     Parameters
     ----------
     out_dir : pathlib.Path
+    *names : str
+        Options wanted; all when empty.
 
     Returns
     -------
@@ -67,7 +69,7 @@ def last_options(out_dir: Path) -> tuple[str, Mapping[str, Any]]:
     kept = {
         name: value
         for name, value in config['options'].items()
-        if config['origins'].get(name) != 'default' and name in {'grid', 'pue', 'pipeline'}
+        if config['origins'].get(name) != 'default' and name in (names or config['options'])
     }
     return f'run {configs[-1].parent.name}', kept
 

@@ -45,6 +45,17 @@ class _Plan:
         return self.chosen.options
 
     @property
+    def n_procs(self) -> int:
+        """Cores to use: those that this process may run on, if nothing else is said."""
+        return self.options.nprocs or len(os.sched_getaffinity(0))
+
+    @property
+    def memory_gb(self) -> float:
+        """Memory to use, in GB."""
+        total = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+        return self.options.mem or 0.9 * total / 1e9
+
+    @property
     def log_dir(self) -> Path:
         return self.out_dir / 'logs' / self.run_id
 
@@ -97,7 +108,22 @@ def _plan(bids_dir: Path, out_dir: Path, chosen: Chosen) -> _Plan:
     _require_extra()
     from ..aware import new_run_id
 
-    return _Plan(bids_dir, out_dir, work_dir, tuple(found), tuple(without), chosen, new_run_id())
+    plan = _Plan(bids_dir, out_dir, work_dir, tuple(found), tuple(without), chosen, new_run_id())
+    _require_resources(plan)
+    return plan
+
+
+def _require_resources(plan: _Plan) -> None:
+    from ..workflows.structural import MEMORY_GB
+
+    if plan.options.omp_nthreads > plan.n_procs:
+        raise UsageError(
+            f'--omp-nthreads {plan.options.omp_nthreads} is more than the {plan.n_procs} core(s) '
+            'of --nprocs: lower the one or raise the other'
+        )
+    stage, most = max(MEMORY_GB.items(), key=lambda item: item[1])
+    if plan.memory_gb < most:
+        raise UsageError(f'--mem {plan.memory_gb:g}: the stage {stage} needs {most:g} GB')
 
 
 def _require_extra() -> None:
@@ -143,14 +169,14 @@ def _run(plan: _Plan, screen: Any) -> int:
     from . import engine, outputs
 
     screen.start(plan.sessions, stages('structural'), plan.log_dir)
-    signal.signal(signal.SIGTERM, _terminated)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     subjects = {session.subject for session in plan.sessions}
     failures: Sequence[str] = ()
     try:
         with recording(plan.out_dir, run_id=plan.run_id) as run:
             failures = engine.run(plan, run, screen)
     except (KeyboardInterrupt, SystemExit):
-        engine.stop_children()
         screen.interrupted(plan.out_dir, plan.work_dir)
         raise
     finally:
@@ -159,5 +185,8 @@ def _run(plan: _Plan, screen: Any) -> int:
     return 1 if failures else 0
 
 
-def _terminated(number: int, _frame: object) -> NoReturn:
-    raise SystemExit(128 + number)
+def _interrupt(number: int, _frame: object) -> NoReturn:
+    """End the run once; a second Ctrl-C must not stop the tidying up."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)

@@ -66,7 +66,7 @@ class Screen:
         self.say(f'{subjects} participant(s), {len(sessions)} session(s), {self._all} stages')
         self.say(f'Logs and ledger: {log_dir}')
 
-    def node(self, label: Label, status: str) -> None:
+    def node(self, label: Label, status: str, *, was_run: bool) -> None:
         """One stage starts or ends."""
         if status == 'start':
             self._started[label.node] = time.monotonic()
@@ -75,7 +75,7 @@ class Screen:
         seconds = time.monotonic() - self._started.get(label.node, time.monotonic())
         who = bids.prefix(label.subject, label.session)
         what = self._titles.get(label.stage, label.stage)
-        how = f'{seconds:.1f} s' if status == 'end' else 'FAILED'
+        how = 'FAILED' if status != 'end' else f'{seconds:.1f} s' if was_run else 'was there'
         minutes, rest = divmod(int(time.monotonic() - self._begin), 60)
         self.say(f'{minutes:3d}:{rest:02d}  [{self._done}/{self._all}]  {who}  {what:<26} {how}')
 

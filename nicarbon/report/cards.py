@@ -12,6 +12,7 @@ from .methods import intensity_text
 from .numbers import (
     ENERGY,
     TIERS,
+    Number,
     Spread,
     busy_seconds,
     carbon_number,
@@ -43,7 +44,7 @@ def cards(total: Summary, spread: Spread | None = None) -> list[Card]:
     ----------
     total : Summary
     spread : Spread, optional
-        Over participants; takes the place of the time on the group page.
+        Over participants; takes the place of the time.
 
     Returns
     -------
@@ -65,7 +66,8 @@ def cards(total: Summary, spread: Spread | None = None) -> list[Card]:
         'Per participant',
         f'{number.text} {unit.unit}',
         f'{spread.name} {number.interval}' if number.interval else '',
-        f'median; {wall} of wall clock and {cpu} of CPU time in all',
+        f'median of {spread.count} whose every stage ran; {wall} of wall clock and {cpu} of CPU '
+        'time in all',
     )
     return [spent, grams, each, cover]
 
@@ -91,9 +93,10 @@ def _coverage(total: Summary) -> tuple[str, str, str]:
     seen = ran - total.unseen
     note = f'{seen} of {ran} stages seen by a meter'
     cached = total.outcomes.get('cached', 0)
-    return parts[0] if parts else 'not seen', ', '.join(parts[1:]), (
-        note + (f', {cached} taken from the cache' if cached else '')
-    )  # fmt: skip
+    first, _, name = parts[0].rpartition(' ') if parts else ('not seen', '', '')
+    none = ['none metered'] if parts and 'measured' not in total.tiers else []
+    note += f', {cached} taken from the cache' if cached else ''
+    return first, ', '.join([*filter(None, [name]), *parts[1:], *none]), note
 
 
 @dataclass(frozen=True, slots=True)

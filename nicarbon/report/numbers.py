@@ -15,6 +15,7 @@ from ..summary import Summary
 __all__ = [
     'CARBON',
     'ENERGY',
+    'FENCE_LEAST',
     'TIERS',
     'Number',
     'Scale',
@@ -24,6 +25,7 @@ __all__ = [
     'duration',
     'energy_number',
     'factor',
+    'is_complete',
     'label',
     'percent',
     'scale',
@@ -171,7 +173,7 @@ def percent(fraction: float) -> str:
     >>> percent(0.5), percent(0.9996), percent(0.0004), percent(1.0)
     ('50 %', '99.9 %', '0.1 %', '100 %')
     """
-    shown = 100 * fraction
+    shown = round(100 * fraction, 6)  # A sum of parts may fall short of 1 by its last bit.
     if 0 < shown < 1 or 99 < shown < 100:
         return f'{min(max(shown, 0.1), 99.9):.1f} %'
     return f'{shown:.0f} %'
@@ -238,13 +240,16 @@ class Spread:
     median, low, high : float
         In joules.
     name : str
-        What low and high are: ``IQR`` from four subjects on, else ``range``.
+        What low and high are: ``IQR`` from four values on, else ``range``.
+    count : int
+        Values.
     """
 
     median: float
     low: float
     high: float
     name: str
+    count: int
 
 
 def spread_of(values: Sequence[float]) -> Spread | None:
@@ -261,20 +266,20 @@ def spread_of(values: Sequence[float]) -> Spread | None:
     Examples
     --------
     >>> spread_of([1.0, 2.0, 3.0, 4.0, 5.0])
-    Spread(median=3.0, low=2.0, high=4.0, name='IQR')
+    Spread(median=3.0, low=2.0, high=4.0, name='IQR', count=5)
     >>> spread_of([1.0, 3.0])
-    Spread(median=2.0, low=1.0, high=3.0, name='range')
+    Spread(median=2.0, low=1.0, high=3.0, name='range', count=2)
     """
     if not values:
         return None
     if len(values) < 4:
-        return Spread(statistics.median(values), min(values), max(values), 'range')
+        return Spread(statistics.median(values), min(values), max(values), 'range', len(values))
     low, median, high = statistics.quantiles(values, n=4, method='inclusive')
-    return Spread(median, low, high, 'IQR')
+    return Spread(median, low, high, 'IQR', len(values))
 
 
 def unusual(summaries: Sequence[Summary]) -> list[Summary] | None:
-    """Summaries beyond 1.5 interquartile ranges from the quartiles (Tukey's fences).
+    """Complete subjects beyond 1.5 interquartile ranges from the quartiles (Tukey's fences).
 
     Parameters
     ----------
@@ -285,16 +290,31 @@ def unusual(summaries: Sequence[Summary]) -> list[Summary] | None:
     list of Summary or None
         None when there are too few to tell.
     """
-    seen = [summary for summary in summaries if was_seen(summary)]
-    spread = spread_of([summary.footprint.joules for summary in seen])
-    if spread is None or len(seen) < FENCE_LEAST:
+    whole = [summary for summary in summaries if is_complete(summary)]
+    spread = spread_of([summary.footprint.joules for summary in whole])
+    if spread is None or spread.count < FENCE_LEAST:
         return None
     reach = 1.5 * (spread.high - spread.low)
     return [
         summary
-        for summary in seen
+        for summary in whole
         if not spread.low - reach <= summary.footprint.joules <= spread.high + reach
     ]
+
+
+def is_complete(summary: Summary) -> bool:
+    """Whether each stage ran to its end and was seen, at once or in the end.
+
+    Only then do the joules of two subjects compare: a stage that was cached
+    or lost on the way costs less than its like elsewhere.
+    """
+    stages = {line.share.entry.stage for line in summary.lines}
+    ended = {
+        line.share.entry.stage
+        for line in summary.lines
+        if line.share.entry.outcome == 'ran' and line.footprint is not None
+    }
+    return bool(stages) and stages == ended
 
 
 def was_seen(summary: Summary) -> bool:

@@ -23,7 +23,7 @@ from .cards import assumptions, cards, components
 from .context import Context, Option
 from .figures.svg import clean
 from .methods import citations, methods
-from .numbers import label, spread_of, unusual, was_seen
+from .numbers import is_complete, label, spread_of, unusual, was_seen
 from .references import bibtex
 from .tables import kinds_table, policies, stage_table, subjects_table
 from .words import headline, lost_sentence
@@ -78,7 +78,7 @@ def subject_page(
         ],
         policies=policies(total) if total and was_seen(total) else [],
         balances=_balances(context, runs, subject),
-        timelines=_timelines(runs, shares, subject),
+        timelines=_timelines(runs, shares, titles, subject),
         pictures=[(title, _picture(svg)) for title, svg in figures.items()],
         methods=methods(total, context) if total else '',
         bibtex=bibtex(citations(total, context)) if total else '',
@@ -115,7 +115,7 @@ def group_page(
     shares = [line.share for line in dataset.lines]
     titles = _titles(context)
     order = list(titles)
-    spread = spread_of([one.footprint.joules for one in subjects if was_seen(one)])
+    spread = spread_of([one.footprint.joules for one in subjects if is_complete(one)])
     count = len({one.subject for one in subjects})
     who = f'{count} participant{"" if count == 1 else "s"}'
     far = unusual(subjects)
@@ -142,7 +142,7 @@ def group_page(
         cached=dataset.outcomes.get('cached', 0),
         policies=policies(dataset) if was_seen(dataset) else [],
         balances=_balances(context, context.runs),
-        timelines=_timelines(context.runs, shares),
+        timelines=_timelines(context.runs, shares, titles),
         downloads=_downloads(tables),
         methods=methods(dataset, context),
         bibtex=bibtex(citations(dataset, context)),
@@ -177,11 +177,11 @@ def _balances(context: Context, runs: Sequence[Entry], subject: str = '') -> lis
 
 
 def _timelines(
-    runs: Sequence[Entry], shares: Sequence[Share], subject: str = ''
+    runs: Sequence[Entry], shares: Sequence[Share], titles: Mapping[str, str], subject: str = ''
 ) -> list[tuple[Entry, str]]:
     largest = sorted(runs, key=lambda run: -sum(r.joules or 0.0 for r in run.readings))
     drawn = sorted(largest[:MOST_TIMELINES], key=lambda run: run.started)
-    return [(run, draw.timeline(run, shares, subject=subject)) for run in drawn]
+    return [(run, draw.timeline(run, shares, subject=subject, titles=titles)) for run in drawn]
 
 
 def _picture(svg: str) -> str:

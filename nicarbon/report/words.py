@@ -12,8 +12,8 @@ __all__ = ['POLICIES', 'coverage', 'grid_name', 'headline', 'lost_sentence', 'pu
 
 POLICIES = {
     'reserved': (
-        'Power above idle by CPU time, idle power by cores reserved. Adds up to what the host '
-        'used. Used on this page.'
+        'Power above idle by CPU time, idle power by cores reserved. With overhead and '
+        'unattributed it adds up to what the host used. Used on this page.'
     ),
     'dynamic': (
         'Power above idle alone: what would have been saved on a machine that stays on anyway.'
@@ -55,10 +55,15 @@ def headline(total: Summary, who: str, spread: Spread | None = None) -> str:
         f'Reconstructing {who} used {spent}, about {grams} {_where(footprint.intensity)}; '
         f'{coverage(total)}.'
     )
-    if spread is not None and spread.name == 'IQR':
-        each = energy(spread.median, spread.low, spread.high)
-        text += f' A participant took {each.replace("(", "(IQR ")} in the median.'
-    return ' '.join(part for part in (text, lost_sentence(total), _hint(footprint.intensity)) if part)
+    parts = [text, lost_sentence(total), _typical(spread), _hint(footprint.intensity)]
+    return ' '.join(part for part in parts if part)
+
+
+def _typical(spread: Spread | None) -> str:
+    if spread is None or spread.name != 'IQR':
+        return ''
+    each = energy(spread.median, spread.low, spread.high).replace('(', '(IQR ')
+    return f'A participant took {each} in the median.'
 
 
 def _unspent(total: Summary, who: str) -> str:

@@ -12,7 +12,7 @@ from .svg import FAULT, INK, MUTED, RULE, WIDTH, Canvas, component_colour, short
 
 __all__ = ['stages', 'totals']
 
-LEFT, RIGHT, TOP, ROW = 182, 744, 30, 25
+LEFT, RIGHT, TOP, ROW = 182, 700, 30, 25
 """Edges of the plot and height of a row, in CSS pixels."""
 
 
@@ -73,7 +73,7 @@ def totals(
     for line in dataset.lines:
         groups[line.share.entry.stage].append(line)
     bars = [_of_group(name, group, titles or {}) for name, group in groups.items() if group]
-    return _draw(bars, f'Energy by stage, all of {label(dataset)}')
+    return _draw(bars, 'Energy by stage, all together', notes=False)
 
 
 def _of_line(line: Line, titles: Mapping[str, str]) -> _Bar:
@@ -110,16 +110,16 @@ def _of_group(name: str, lines: Sequence[Line], titles: Mapping[str, str]) -> _B
     )
 
 
-def _draw(bars: Sequence[_Bar], title: str) -> str:
+def _draw(bars: Sequence[_Bar], title: str, *, notes: bool = True) -> str:
     unit = scale([bar.high for bar in bars], ENERGY)
     high = max((bar.high for bar in bars), default=0.0) or unit.size
-    height = TOP + ROW * max(len(bars), 1) + 34
+    height = TOP + ROW * max(len(bars), 1) + 26
     words = '; '.join(f'{bar.name} {_words(bar, unit)}' for bar in bars)
     canvas = Canvas(height, title, f'{words or "no stage ran"}.')
     _legend(canvas, bars)
     _axis(canvas, unit, high, TOP + ROW * max(len(bars), 1))
     for index, bar in enumerate(bars):
-        _row(canvas, bar, unit, high, TOP + ROW * index)
+        _row(canvas, bar, unit, high, TOP + ROW * index, notes=notes)
     return canvas.text()
 
 
@@ -157,7 +157,9 @@ def _axis(canvas: Canvas, unit: Scale, high: float, bottom: float) -> None:
     canvas.add('text', f'energy ({unit.unit})', x=RIGHT + 12, y=bottom + 18, fill=MUTED)
 
 
-def _row(canvas: Canvas, bar: _Bar, unit: Scale, high: float, top: float) -> None:
+def _row(  # noqa: PLR0913 - geometry
+    canvas: Canvas, bar: _Bar, unit: Scale, high: float, top: float, *, notes: bool
+) -> None:
     middle = top + ROW / 2
     per_joule = (RIGHT - LEFT) / high
     words = _words(bar, unit)
@@ -185,8 +187,12 @@ def _row(canvas: Canvas, bar: _Bar, unit: Scale, high: float, top: float) -> Non
         )  # fmt: skip
     if bar.high > bar.low:
         _whisker(canvas, LEFT + bar.low * per_joule, LEFT + bar.high * per_joule, middle)
-    colour = INK if bar.components and not bar.lost else MUTED
-    canvas.add('text', words, x=RIGHT + 12, y=middle + 4, fill=FAULT if bar.lost else colour)
+    colour = INK if bar.components else MUTED
+    if notes and bar.lost:
+        colour = FAULT
+    if not notes and bar.components:
+        words = words.removesuffix(f', {bar.note}')
+    canvas.add('text', words, x=RIGHT + 12, y=middle + 4, fill=colour)
 
 
 def _whisker(canvas: Canvas, left: float, right: float, y: float) -> None:

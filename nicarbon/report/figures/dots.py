@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ...summary import Summary
-from ..numbers import ENERGY, Scale, Spread, label, scale, spread_of, unusual, was_seen
+from ..numbers import (
+    ENERGY,
+    FENCE_LEAST,
+    Scale,
+    Spread,
+    is_complete,
+    label,
+    scale,
+    spread_of,
+    unusual,
+    was_seen,
+)
 from .svg import FAULT, INK, MUTED, RULE, WIDTH, Canvas, shorten, ticks
 
 __all__ = ['by_subject']
 
-LEFT, RIGHT, TOP = 182, 744, 34
+LEFT, RIGHT, TOP = 182, 700, 34
 """Edges of the plot, in CSS pixels; the same as those of the bars above it."""
 
 HIGHEST = 640
@@ -37,7 +48,7 @@ def by_subject(summaries: Sequence[Summary], links: Mapping[str, str] | None = N
         (summary for summary in summaries if was_seen(summary)),
         key=lambda summary: (-summary.footprint.joules, label(summary)),
     )
-    spread = spread_of([summary.footprint.joules for summary in seen])
+    spread = spread_of([one.footprint.joules for one in seen if is_complete(one)])
     far = unusual(summaries)
     unit = scale([summary.footprint.joules for summary in seen], ENERGY)
     high = max((summary.footprint.joules_high for summary in seen), default=0.0) or unit.size
@@ -54,7 +65,8 @@ def by_subject(summaries: Sequence[Summary], links: Mapping[str, str] | None = N
         link = (links or {}).get(summary.subject, '')
         y = TOP + row * (index + 0.5)
         _dot(canvas, summary, link, unit, high, y, row, marked=label(summary) in names)
-    canvas.add('text', _verdict(len(seen), far), x=LEFT, y=bottom + 42, fill=MUTED)
+    count = spread.count if spread else 0
+    canvas.add('text', _verdict(count, far), x=LEFT, y=bottom + 42, fill=MUTED)
     return canvas.text()
 
 
@@ -72,10 +84,10 @@ def _describe(
 
 def _verdict(count: int, far: Sequence[Summary] | None) -> str:
     if far is None:
-        return f'{count} subjects are too few to call one of them unusual (8 are needed).'
+        return f'Unusual cannot be told from {count} complete: {FENCE_LEAST} are needed.'
     if not far:
-        return 'No subject is unusual: none lies beyond 1.5 interquartile ranges of the quartiles.'
-    return f'{len(far)} unusual: beyond 1.5 interquartile ranges of the quartiles.'
+        return 'None of the complete lies beyond 1.5 interquartile ranges of the quartiles.'
+    return f'{len(far)} of the complete beyond 1.5 interquartile ranges of the quartiles.'
 
 
 def _axis(canvas: Canvas, unit: Scale, high: float, bottom: float) -> None:
@@ -123,15 +135,15 @@ def _dot(  # noqa: PLR0913 - geometry
     )
     number = unit.number(footprint.joules, footprint.joules_low, footprint.joules_high)
     words = f'{number.text} {unit.unit}' + (f' ({number.interval})' if number.interval else '')
-    lost = sum(summary.outcomes.get(outcome, 0) for outcome in ('failed', 'killed'))
-    tip = f'{label(summary)}: {words}' + (f', {lost} failed or killed' if lost else '')
-    colour = FAULT if marked or lost else DOT
+    outcomes = ', '.join(f'{count} {name}' for name, count in sorted(summary.outcomes.items()))
+    tip = f'{label(summary)}: {words}; {outcomes}'
+    colour = FAULT if marked else DOT
     if link:
         canvas.open('a', href=link, aria_label=tip)
     canvas.add('path', d=f'M{left:.1f} {y:.1f}H{right:.1f}', stroke=colour, stroke_opacity=0.45)
     canvas.add(
         'circle', cx=x, cy=y, r=min(4.0, max(1.6, row / 2.6)), tip=tip, stroke=colour,
-        fill='#fff' if lost else colour, stroke_width=1.4,
+        fill=colour if is_complete(summary) else '#fff', stroke_width=1.4,
     )  # fmt: skip
     if row >= 11:
         name = shorten(label(summary), 25)

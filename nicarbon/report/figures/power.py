@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...ledger import Entry, Window, merge_pairs
@@ -13,14 +13,17 @@ from .svg import FAULT, INK, MUTED, RULE, WIDTH, Canvas, shorten, stage_colours,
 
 __all__ = ['timeline']
 
-LEFT, RIGHT, TOP, POWER = 96, 904, 44, 190
-"""Edges of the plot and height of the power curve, in CSS pixels."""
+LEFT, RIGHT, TOP, POWER, GAP = 96, 904, 44, 190, 18
+"""Edges of the plot, height of the power curve, and room below it, in CSS pixels."""
 
 LANES = 320
 """Lanes get thinner rather than let the figure grow beyond this, in CSS pixels."""
 
 FEW = 12
 """Subjects up to which each has a lane of its own."""
+
+MOST_NAMED = 16
+"""Stages that the legend names; the tips of the blocks name them all."""
 
 FINEST = 160
 """Windows drawn at most: one every five pixels."""
@@ -39,7 +42,13 @@ class _Slice:
     host: float | None
 
 
-def timeline(run: Entry, shares: Sequence[Share], *, subject: str = '') -> str:
+def timeline(
+    run: Entry,
+    shares: Sequence[Share],
+    *,
+    subject: str = '',
+    titles: Mapping[str, str] | None = None,
+) -> str:
     """Draw the power of a host during a run, and the stages that it went to.
 
     Parameters
@@ -51,6 +60,8 @@ def timeline(run: Entry, shares: Sequence[Share], *, subject: str = '') -> str:
     subject : str
         Given when the shares are those of one subject alone, so that the rest
         of the host's power is not taken for overhead.
+    titles : mapping of {str : str}, optional
+        Stage names as people write them.
 
     Returns
     -------
@@ -59,21 +70,22 @@ def timeline(run: Entry, shares: Sequence[Share], *, subject: str = '') -> str:
     """
     own = [one for one in shares if _same(one.entry, run) and one.entry.windows]
     names = list(dict.fromkeys(one.entry.stage or one.entry.node for one in own))
+    rest = (_ELSE,) if subject else (_OWN, _OTHER)
     colours = stage_colours(names) | {_OWN: OVERHEAD, _OTHER: REST, _ELSE: REST}
     slices = _slices(run, own, subject)
     lanes = _lanes(own)
     row = min(22.0, LANES / max(len(lanes), 1))
-    bottom = TOP + POWER + 18 + row * len(lanes)
-    legend_rows = _legend_rows(names)
-    canvas = Canvas(bottom + 36 + 20 * len(legend_rows), *_title(run, own, slices))
+    bottom = TOP + POWER + GAP + row * len(lanes)
+    legend = _legend_rows([*(names if len(names) <= MOST_NAMED else ()), *rest], titles or {})
+    canvas = Canvas(bottom + 34 + 20 * len(legend), *_title(run, own, slices))
     axis = _Axis.of(run)
+    _time_axis(canvas, axis, bottom)
     _power(canvas, slices, colours, axis, _idle(run))
     for index, lane in enumerate(lanes):
         for one in lane:
-            _block(canvas, one, colours, axis, TOP + POWER + 18 + row * index, row)
+            _block(canvas, one, colours, axis, TOP + POWER + GAP + row * index, row, titles or {})
     _lane_labels(canvas, lanes, row)
-    _time_axis(canvas, axis, bottom)
-    _legend(canvas, legend_rows, colours, bottom + 44, _ELSE if subject else '')
+    _legend(canvas, legend, colours, bottom + 46)
     return canvas.text()
 
 
@@ -218,7 +230,10 @@ def _power(
         canvas.add(
             'path', d=f'M{LEFT} {y:.1f}H{RIGHT}', stroke=INK, stroke_dasharray='2 3', fill='none'
         )
-        canvas.add('text', f'idle {idle:.2g} W', x=RIGHT, y=TOP - 14, fill=INK, text_anchor='end')
+        words = f'idle {idle:.2g} W'
+        canvas.add('text', words, x=RIGHT, y=TOP - 14, fill=MUTED, text_anchor='end')
+        left = RIGHT - 34 - 6.5 * len(words)
+        canvas.add('path', d=f'M{left:.1f} {TOP - 18}h24', stroke=INK, stroke_dasharray='2 3')
 
 
 def _areas(
@@ -240,23 +255,30 @@ def _areas(
 
 
 def _block(  # noqa: PLR0913 - geometry
-    canvas: Canvas, one: Share, colours: dict[str, str], axis: _Axis, top: float, row: float
+    canvas: Canvas,
+    one: Share,
+    colours: dict[str, str],
+    axis: _Axis,
+    top: float,
+    row: float,
+    titles: Mapping[str, str],
 ) -> None:
     entry = one.entry
-    name = entry.stage or entry.node
+    stage = entry.stage or entry.node
+    name = titles.get(stage, stage)
     left, right = axis.x(entry.windows[0].start), axis.x(entry.windows[-1].stop)
     width = max(right - left, 0.8)
     lost = entry.outcome in {'failed', 'killed'}
     canvas.add(
         'rect', x=left, y=top + min(1.5, row / 8), width=width, height=row - min(3.0, row / 4),
-        fill=canvas.hatch(FAULT) if lost else colours[name], tip=_tip(one),
+        fill=canvas.hatch(FAULT) if lost else colours[stage], tip=_tip(one, name),
         stroke='#fff' if row > 8 else None, stroke_width=0.6 if row > 8 else None,
     )  # fmt: skip
     room = int((width - 8) / 6.6)
     if row >= 15 and room >= min(len(name), 4) and not lost:
         canvas.add(
             'text', shorten(name, room), x=left + 5, y=top + row / 2 + 4, font_size=11,
-            fill=_on(colours[name]), pointer_events='none',
+            fill=_on(colours[stage]), pointer_events='none',
         )  # fmt: skip
 
 
@@ -266,10 +288,10 @@ def _on(colour: str) -> str:
     return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 128 else '#fff'
 
 
-def _tip(one: Share) -> str:
+def _tip(one: Share, name: str) -> str:
     entry, joules = one.entry, one.joules['reserved']
     who = '_'.join(filter(None, (f'sub-{entry.subject}', entry.session and f'ses-{entry.session}')))
-    words = f'{who if entry.subject else ""} {entry.stage or entry.node}'.strip()
+    words = f'{who if entry.subject else ""} {name}'.strip()
     spent = 'not seen'
     if one.tier is not None:
         unit = scale([joules], ENERGY)
@@ -290,7 +312,7 @@ def _lane_labels(canvas: Canvas, lanes: Sequence[Sequence[Share]], row: float) -
         if index and owners[index - 1] == owners[index]:
             continue
         name = '_'.join(filter(None, (subject and f'sub-{subject}', session and f'ses-{session}')))
-        y = TOP + POWER + 18 + row * index + row / 2 + 4
+        y = TOP + POWER + GAP + row * index + row / 2 + 4
         canvas.add(
             'text', shorten(name, 13), x=LEFT - 8, y=y, text_anchor='end', tip=name, font_size=11.5
         )
@@ -309,32 +331,31 @@ def _time_axis(canvas: Canvas, axis: _Axis, bottom: float) -> None:
         canvas.add('text', words, x=x, y=bottom + 18, text_anchor='middle', fill=MUTED)
 
 
-def _legend_rows(names: Sequence[str]) -> list[list[tuple[str, float]]]:
-    """Names with their place, row by row; too many names are left to the tips."""
-    rows: list[list[tuple[str, float]]] = [[]]
+def _legend_rows(
+    names: Sequence[str], titles: Mapping[str, str]
+) -> list[list[tuple[str, str, float]]]:
+    """Name, words and place of each key, row by row."""
+    rows: list[list[tuple[str, str, float]]] = [[]]
     x = float(LEFT)
-    for name in [*(names if len(names) <= 16 else ()), _OWN, _OTHER]:
-        width = 30 + 6.3 * len(shorten(name, 26))
+    for name in names:
+        words = shorten(titles.get(name, name), 28)
+        width = 32 + 6.3 * len(words)
         if x + width > RIGHT and rows[-1]:
             rows.append([])
             x = float(LEFT)
-        rows[-1].append((name, x))
+        rows[-1].append((name, words, x))
         x += width
     return rows
 
 
 def _legend(
     canvas: Canvas,
-    rows: Sequence[Sequence[tuple[str, float]]],
+    rows: Sequence[Sequence[tuple[str, str, float]]],
     colours: dict[str, str],
     top: float,
-    rest: str,
 ) -> None:
     for index, row in enumerate(rows):
         y = top + 20 * index
-        for name, x in row:
-            if rest and name == _OWN:
-                continue
-            words = rest if rest and name == _OTHER else name
+        for name, words, x in row:
             canvas.add('rect', x=x, y=y - 9, width=10, height=10, fill=colours[name])
-            canvas.add('text', shorten(words, 26), x=x + 15, y=y, fill=MUTED, font_size=11.5)
+            canvas.add('text', words, x=x + 15, y=y, fill=MUTED, font_size=11.5)
