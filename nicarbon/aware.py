@@ -184,15 +184,16 @@ def _reason(traceback: str) -> str:
 
     Examples
     --------
-    >>> _reason('Traceback (most recent call last):\\n  File "x.py"\\nValueError: a\\nb')
-    'ValueError: a b'
+    >>> _reason('Traceback (most recent call last):\\n  File "x.py"\\nmy.own.OddError: a\\nb')
+    'OddError: a b'
     """
     words: list[str] = []
     for line in reversed(traceback.strip().splitlines()):
         if line.startswith((' ', 'Traceback')):
             break
         words.insert(0, line.strip())
-    return ' '.join(words)
+    kind, colon, message = ' '.join(words).partition(':')
+    return f'{kind.rpartition(".")[2]}{colon}{message}'
 
 
 def _threads(interface: BaseInterface) -> float:

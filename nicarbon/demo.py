@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ['HEADS', 'Head', 'Recipe', 'heads', 'matrix', 'write_dataset']
 
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]
 
 #: Shells of the modelled head: outer edge, as the distance from the smoothed
 #: outline of the brain in mm, and T1w grey value where white matter is 0.87.
@@ -268,7 +268,7 @@ def _carried(data: Array, where: Array | None, order: int) -> Array:
     return out
 
 
-def _head(t1w: Array, brain: npt.NDArray[np.bool_], affine: npt.NDArray[np.float64]) -> Array:
+def _head(t1w: Array, brain: Array, affine: Array) -> Array:
     """Lay fluid, skull, marrow and scalp round the brain, and a face before it."""
     from scipy import ndimage
 
@@ -290,18 +290,17 @@ def _head(t1w: Array, brain: npt.NDArray[np.bool_], affine: npt.NDArray[np.float
         model[(ball < 17) & (gap > SHELLS[-2][0])] = 0.8
         model[(ball < 12) & (gap > SHELLS[-2][0])] = 0.15
     blurred = ndimage.gaussian_filter(model, 0.7 / size)
-    return np.where(brain, t1w, blurred).astype(np.float32)
+    out: Array = np.where(brain, t1w, blurred).astype(np.float32)
+    return out
 
 
-def _axis(
-    affine: npt.NDArray[np.float64], axis: int, shape: tuple[int, ...]
-) -> npt.NDArray[np.float32]:
+def _axis(affine: Array, axis: int, shape: tuple[int, ...]) -> Array:
     """Millimetres along one axis of an unrotated grid, shaped to broadcast."""
-    values = affine[axis, axis] * np.arange(shape[axis]) + affine[axis, 3]
+    values: Array = affine[axis, axis] * np.arange(shape[axis]) + affine[axis, 3]
     return values.astype(np.float32).reshape([-1 if k == axis else 1 for k in range(3)])
 
 
-def matrix(recipe: Recipe) -> npt.NDArray[np.float64]:
+def matrix(recipe: Recipe) -> Array:
     """Affine part of a recipe: 4 x 4, from scanner to template millimetres."""
     from scipy.spatial.transform import Rotation
 
@@ -312,15 +311,15 @@ def matrix(recipe: Recipe) -> npt.NDArray[np.float64]:
     return out
 
 
-def _voxels(
-    recipe: Recipe, affine: npt.NDArray[np.float64], shape: tuple[int, ...]
-) -> Array | None:
+def _voxels(recipe: Recipe, affine: Array, shape: tuple[int, ...]) -> Array | None:
     """Where each voxel looks in the template's grid: 3 x shape, in voxels; None: at itself."""
+    from .anatomy.transforms import mapped
+
     linear = matrix(recipe)
     if not recipe.waves and np.array_equal(linear, np.eye(4)):
         return None
     index = np.ogrid[tuple(slice(0, size) for size in shape)]
-    points = _mapped(linear @ affine, index)
+    points = mapped(linear @ affine, index).astype(np.float32)
     rng = np.random.default_rng(recipe.seed)
     bend = np.zeros_like(points)
     for _ in range(recipe.waves):
@@ -330,21 +329,14 @@ def _voxels(
             phase = np.tensordot(direction.astype(np.float32), points, 1)
             phase += np.float32(rng.uniform(0, 2 * np.pi))
             bend[axis] += recipe.amplitude_mm * np.sin(phase)
-    return _mapped(np.linalg.inv(affine), list(points + bend))
+    return mapped(np.linalg.inv(affine), list(points + bend))
 
 
-def _mapped(transform: npt.NDArray[np.float64], parts: Sequence[npt.NDArray[Any]]) -> Array:
-    """Apply a 4 x 4 matrix to coordinates given axis by axis."""
-    rows = transform[:3].astype(np.float32)
-    return np.stack([
-        row[0] * parts[0] + row[1] * parts[1] + row[2] * parts[2] + row[3] for row in rows
-    ])
-
-
-def _scan(image: Array, recipe: Recipe, affine: npt.NDArray[np.float64]) -> npt.NDArray[np.int16]:
+def _scan(image: Array, recipe: Recipe, affine: Array) -> Array:
     """Receive field, then complex Gaussian noise and magnitude (Rician)."""
     x, y, z = (_axis(affine, axis, image.shape) for axis in range(3))
     lit = image * np.exp(recipe.bias * (np.sin(x / 60) + np.cos(y / 70) - np.sin(z / 50)) / 2)
     rng = np.random.default_rng(recipe.seed + 1)
     real, imaginary = recipe.noise * rng.standard_normal((2, *image.shape), dtype=np.float32)
-    return np.round(1000 * np.hypot(lit + real, imaginary)).astype(np.int16)
+    out: Array = np.round(1000 * np.hypot(lit + real, imaginary)).astype(np.int16)
+    return out

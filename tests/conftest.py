@@ -5,10 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from command import digest, nicarbon
 
+from nicarbon import demo
 from nicarbon.ledger import Entry, Reading, Window
 
 CPU = Reading('cpu', None, 2.0, 'model:tdp-linear', 'modelled', 'host', 2.0)
@@ -51,3 +54,27 @@ def make_entry() -> Callable[..., Entry]:
         return replace(entry, **changes)
 
     return make
+
+
+@pytest.fixture(scope='session')
+def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's two heads at 2 mm."""
+    folder = tmp_path_factory.mktemp('heads') / 'bids'
+    demo.write_dataset(folder, 2)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def ran(heads: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which participant and group were run; the input was not touched."""
+    folder = tmp_path_factory.mktemp('ran')
+    before = digest(heads)
+    words = [heads, 'out', 'participant', '--grid', 'CA-QC', '--pue', '1.2', '--nprocs', '2']
+    done = nicarbon(*words, cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ''
+    assert '[18/18]' in done.stdout
+    done = nicarbon(heads, 'out', 'group', cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert digest(heads) == before
+    return folder

@@ -70,7 +70,9 @@ class Machine:
 
     def reading(self, joules: float | None) -> Reading:
         host = self.host
-        return Reading('cpu', joules, host.idle_watts, 'model:tdp-linear', host.tier, 'host', host.u_rel)
+        return Reading(
+            'cpu', joules, host.idle_watts, 'model:tdp-linear', host.tier, 'host', host.u_rel
+        )
 
     def entries(self) -> list[Entry]:
         return [self._node(number, job) for number, job in enumerate(self.jobs)] + [self._run()]
@@ -140,7 +142,10 @@ def crowd(count: int = 40) -> list[Entry]:
         session = ('1' if number % 2 else '2') if number % 8 == 3 else ''
         own = line_up(f'{number + 1:02d}', ends[worker], pace, session)
         if number in {5, 22}:
-            own = [*own[:6], replace(own[6], outcome='failed', error='ValueError: the mesh is open')]
+            own = [
+                *own[:6],
+                replace(own[6], outcome='failed', error='ValueError: the mesh is open'),
+            ]
         if number == 11:
             own = [*own[:3], replace(own[3], outcome='killed', error='')]
         if number in {8, 9}:

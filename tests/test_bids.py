@@ -65,9 +65,7 @@ def test_what_selects_nothing_is_an_error(dataset: Path, chosen: tuple, words: s
         bids.sessions(dataset, *chosen)
 
 
-@pytest.mark.parametrize(
-    'content', [None, '', '[]', '{"Name": "x"}', '{"Name":'], ids=lambda c: repr(c)
-)
+@pytest.mark.parametrize('content', [None, '', '[]', '{"Name": "x"}', '{"Name":'], ids=repr)
 def test_what_is_not_bids_is_refused(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / 'dataset_description.json').write_text(content)
@@ -90,5 +88,5 @@ def test_labels_never_become_paths(text: str) -> None:
 def test_a_bad_filter_file_is_named(tmp_path: Path, content: str) -> None:
     path = tmp_path / 'f.json'
     path.write_text(content)
-    with pytest.raises(UsageError, match='f.json'):
+    with pytest.raises(UsageError, match=r'f\.json'):
         bids.load_filter(path)

@@ -9,7 +9,7 @@ the warp, it follows the border of the cortex within narrow limits.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ['Limits', 'box', 'extract', 'fill', 'largest', 'signed_distance', 'strip']
 
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 
 
@@ -101,8 +101,8 @@ def extract(
     import nibabel as nib
     from scipy import ndimage
 
-    from .register import resample
     from .threads import limit
+    from .transforms import resample
 
     expected, *maps = (
         resample(part, image, warp.inverse, threads=threads).get_fdata(dtype=np.float32)
@@ -134,7 +134,7 @@ def _follow(data: Array, expected: Mask, maps: list[Array], size: float, limits:
 
 def signed_distance(mask: Mask, size: float) -> Array:
     """Signed distance in mm from the border of a mask, positive outside."""
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     distance = sitk.SignedMaurerDistanceMap(
         sitk.GetImageFromArray(mask.astype(np.uint8)), squaredDistance=False
@@ -145,7 +145,7 @@ def signed_distance(mask: Mask, size: float) -> Array:
 
 def _morph(name: str, mask: Mask, voxels: int) -> Mask:
     """Run a morphological filter of ITK with a ball."""
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     image = sitk.GetImageFromArray(mask.astype(np.uint8))
     out: Mask = sitk.GetArrayFromImage(getattr(sitk, name)(image, [voxels] * 3)) > 0

@@ -57,11 +57,12 @@ def conform(image: nib.Nifti1Image, voxel_size_mm: float | None = None) -> nib.N
     nicarbon.errors.ImageError: the image is constant (0); give one with a head in it
     """
     import nibabel as nib
+    from nibabel.affines import voxel_sizes
     from scipy import ndimage
 
     data = _volume(image)
     canonical = nib.as_closest_canonical(nib.Nifti1Image(data, image.affine))
-    zooms = nib.affines.voxel_sizes(canonical.affine)
+    zooms = voxel_sizes(canonical.affine)
     size = max(FINEST_MM, float(zooms.min())) if voxel_size_mm is None else voxel_size_mm
     affine, shape = regrid(canonical.affine, canonical.shape, size)
     data = canonical.get_fdata(dtype=np.float32)
@@ -103,7 +104,8 @@ def average(images: Sequence[nib.Nifti1Image], threads: int = 1) -> nib.Nifti1Im
     """
     import nibabel as nib
 
-    from .register import resample, rigid
+    from .register import rigid
+    from .transforms import resample
 
     if not images:
         raise ImageError('no image to average; give at least one run')
@@ -119,9 +121,7 @@ def _volume(image: nib.Nifti1Image) -> npt.NDArray[np.float32]:
     """Return the finite 3-D voxels, or say why there are none."""
     data = np.asarray(image.dataobj, dtype=np.float32)
     if data.ndim > 3 and data.shape[3:] != (1,) * (data.ndim - 3):
-        raise ImageError(
-            f'the image has {data.ndim} dimensions {data.shape}; give one 3-D volume'
-        )
+        raise ImageError(f'the image has {data.ndim} dimensions {data.shape}; give one 3-D volume')
     data = data.reshape(data.shape[:3])
     if data.ndim < 3 or min(data.shape) < MIN_SLICES:
         raise ImageError(
@@ -142,12 +142,12 @@ def regrid(
     affine: npt.NDArray[np.float64], shape: Sequence[int], size: float
 ) -> tuple[npt.NDArray[np.float64], tuple[int, ...]]:
     """Cubic voxels over the same field of view: nearest rotation, same centre."""
-    import nibabel as nib
+    from nibabel.affines import apply_affine, from_matvec, voxel_sizes
 
-    zooms = nib.affines.voxel_sizes(affine)
+    zooms = voxel_sizes(affine)
     left, _, right = np.linalg.svd(affine[:3, :3] / zooms)
     counts = np.maximum(np.round(zooms * shape / size - TOLERANCE_MM), 1)
     linear = left @ right * size
-    centre = nib.affines.apply_affine(affine, (np.asarray(shape) - 1) / 2)
+    centre = apply_affine(affine, (np.asarray(shape) - 1) / 2)
     start = centre - linear @ ((counts - 1) / 2)
-    return nib.affines.from_matvec(linear, start), tuple(int(n) for n in counts)
+    return from_matvec(linear, start), tuple(int(n) for n in counts)

@@ -59,9 +59,15 @@ def measure(
     rows += _volumes(tissue, voxel)
     for hemi, mesh in (meshes or {}).items():
         side = {'L': 'left', 'R': 'right'}[hemi]
-        rows.append(Row(f'{side}_white_area', area(mesh), 'mm2',
-                        f'area of the grey/white border, {side} hemisphere'))
-    return rows + _intensities(image, mask, tissue)
+        rows.append(
+            Row(
+                f'{side}_white_area',
+                area(mesh),
+                'mm2',
+                f'area of the grey/white border, {side} hemisphere',
+            )
+        )
+    return rows + _intensities(image, tissue)
 
 
 def _volumes(tissue: Tissue, voxel: float) -> list[Row]:
@@ -73,13 +79,17 @@ def _volumes(tissue: Tissue, voxel: float) -> list[Row]:
         total = float(np.asarray(getattr(tissue, name).dataobj).sum(dtype=np.float64))
         rows += [
             Row(f'{name}_volume', voxel * total, 'mm3', f'summed probability of {NAMES[name]}'),
-            Row(f'{name}_volume_label', voxel * int((labels == label).sum()), 'mm3',
-                f'voxels labelled {NAMES[name]}'),
+            Row(
+                f'{name}_volume_label',
+                voxel * int((labels == label).sum()),
+                'mm3',
+                f'voxels labelled {NAMES[name]}',
+            ),
         ]
     return rows
 
 
-def _intensities(image: nib.Nifti1Image, mask: np.ndarray, tissue: Tissue) -> list[Row]:
+def _intensities(image: nib.Nifti1Image, tissue: Tissue) -> list[Row]:
     from .tissue import LABELS
 
     data = image.get_fdata(dtype=np.float32)
@@ -90,12 +100,28 @@ def _intensities(image: nib.Nifti1Image, mask: np.ndarray, tissue: Tissue) -> li
         mean[name] = float(values.mean()) if values.size else float('nan')
         spread[name] = float(values.std()) if values.size else float('nan')
     unit = mean['wm']
-    rows = [Row(f'{name}_mean', mean[name] / unit, '1',
-                f'mean intensity of {NAMES[name]}, white matter = 1') for name in ('gm', 'csf')]
+    rows = [
+        Row(
+            f'{name}_mean',
+            mean[name] / unit,
+            '1',
+            f'mean intensity of {NAMES[name]}, white matter = 1',
+        )
+        for name in ('gm', 'csf')
+    ]
     noise = np.hypot(spread['gm'], spread['wm'])
     return [
         *rows,
-        Row('wm_snr', mean['wm'] / spread['wm'], '1', 'mean over standard deviation of white matter'),
-        Row('gm_wm_cnr', abs(mean['wm'] - mean['gm']) / noise, '1',
-            'contrast of grey to white matter over their pooled standard deviation'),
+        Row(
+            'wm_snr',
+            mean['wm'] / spread['wm'],
+            '1',
+            'mean over standard deviation of white matter',
+        ),
+        Row(
+            'gm_wm_cnr',
+            abs(mean['wm'] - mean['gm']) / noise,
+            '1',
+            'contrast of grey to white matter over their pooled standard deviation',
+        ),
     ]

@@ -1,10 +1,7 @@
-"""Affine and non-linear registration to the template, with results others can read.
+"""Affine and non-linear registration to the template.
 
-Every map here points the way resampling needs it: from a point of the *fixed*
-grid to the point of the *moving* image that belongs there. An affine is a
-4 x 4 matrix on RAS millimetres; a deformation is a displacement field in the
-convention of ITK, ANTs and fMRIPrep (5-D NIfTI, intent VECTOR, LPS
-millimetres), composite, so that one file says it all.
+Every map points from the *fixed* grid into the *moving* image, as
+:mod:`nicarbon.anatomy.transforms` says.
 """
 
 from __future__ import annotations
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
 
     from .template import Template
 
-__all__ = ['Warp', 'affine', 'itk_text', 'resample', 'rigid', 'warp']
+__all__ = ['Warp', 'affine', 'rigid', 'warp']
 
 Matrix = npt.NDArray[np.float64]
 
@@ -53,7 +50,7 @@ def rigid(fixed: nib.Nifti1Image, moving: nib.Nifti1Image, threads: int = 1) -> 
     ndarray
         4 x 4, fixed to moving, RAS mm.
     """
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     from .itk import to_itk
     from .threads import limit
@@ -92,7 +89,7 @@ def affine(image: nib.Nifti1Image, template: Template, threads: int = 1) -> Matr
     brain mask of the template, so that scalp and neck do not count. The start
     is the best of a grid of poses, put in place by the top of the head.
     """
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     from .itk import to_itk
     from .threads import limit
@@ -126,7 +123,7 @@ FINALISTS = 3
 
 def _first_pose(fixed: Any, moving: Any, mask: Any) -> Any:
     """Best affine at 8 mm of a grid of poses: pitch and place first, then all angles."""
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     mask = sitk.Resample(mask, fixed, sitk.Transform(), sitk.sitkNearestNeighbor)
     shape = sitk.LabelShapeStatisticsImageFilter()
@@ -165,7 +162,7 @@ def _pose(
     centre: Matrix, guess: Matrix, angles: Sequence[float], offset: Sequence[float], size: float
 ) -> Any:
     """Affine of ITK: turn and scale about the template's centre, then move."""
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     turn = sitk.Euler3DTransform()
     turn.SetRotation(*np.radians(angles).tolist())
@@ -178,7 +175,7 @@ def _pose(
 
 def _crown(head: Any) -> Matrix:
     """Centroid of the upper part of a head, LPS mm."""
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     bright = sitk.GetArrayFromImage(sitk.OtsuThreshold(head, 0, 1, 128))
     steps = np.reshape(head.GetDirection(), (3, 3)) * head.GetSpacing()
@@ -190,7 +187,7 @@ def _crown(head: Any) -> Matrix:
 
 def _coarse(image: Any, voxel_mm: float) -> Any:
     """Blur and shrink to about a voxel size."""
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     factor = max(1, round(voxel_mm / image.GetSpacing()[0]))
     blurred = sitk.SmoothingRecursiveGaussian(image, voxel_mm / 2) if factor > 1 else image
@@ -221,20 +218,25 @@ def warp(image: nib.Nifti1Image, matrix: Matrix, template: Template, threads: in
     et al. 2008, doi:10.1016/j.media.2007.06.004) by DIPY at 2 mm, after the skull
     was taken off by :func:`nicarbon.anatomy.brain.strip`.
     """
+    import nibabel as nib
+
     from .brain import strip
+    from .conform import regrid
     from .threads import limit
+    from .transforms import composite, resample
 
     head = resample(image, template.t1w, matrix, threads=threads).get_fdata(dtype=np.float32)
     white = np.median(head[template.wm.get_fdata() > 0.9])
     with limit(threads):
         moving = np.where(strip(head, template), np.clip(head / white, 0, 1.2), 0)
         there, back = _syn(template.t1w.get_fdata(), moving)
-    size = float(template.t1w.header.get_zooms()[0])
+    base, eye = template.t1w, np.eye(4)
+    size = float(base.header.get_zooms()[0])
+    grid, shape = regrid(image.affine, image.shape, size)
+    coarse = nib.Nifti1Image(np.broadcast_to(np.uint8(0), shape), grid)
     return Warp(
-        forward=_composite(template.t1w, np.eye(4), there * size, template.t1w, matrix),
-        inverse=_composite(
-            _grid_like(image, size), np.linalg.inv(matrix), back * size, template.t1w, np.eye(4)
-        ),
+        forward=composite(base, eye, there * size, base.affine, matrix),
+        inverse=composite(coarse, np.linalg.inv(matrix), back * size, base.affine, eye),
     )
 
 
@@ -254,111 +256,8 @@ def _syn(fixed: npt.NDArray[Any], moving: npt.NDArray[Any]) -> tuple[Any, Any]:
     return mapping.get_forward_field(), mapping.get_backward_field()
 
 
-def _grid_like(image: nib.Nifti1Image, size: float) -> nib.Nifti1Image:
-    """A grid of another voxel size over the same field of view, without voxels."""
-    import nibabel as nib
-
-    from .conform import regrid
-
-    matrix, shape = regrid(image.affine, image.shape, size)
-    return nib.Nifti1Image(np.broadcast_to(np.uint8(0), shape), matrix)
-
-
-def _composite(
-    grid: nib.Nifti1Image,
-    before: Matrix,
-    field: npt.NDArray[Any],
-    field_grid: nib.Nifti1Image,
-    after: Matrix,
-) -> nib.Nifti1Image:
-    """Displacement field of ``after(y + field(y))`` with ``y = before(x)`` over a grid."""
-    import nibabel as nib
-    from scipy import ndimage
-
-    i, j, k = np.ogrid[tuple(slice(0, n) for n in grid.shape)]
-    start = [r[0] * i + r[1] * j + r[2] * k + r[3] for r in grid.affine]
-    place = before @ grid.affine
-    moved = [r[0] * i + r[1] * j + r[2] * k + r[3] for r in place[:3]]
-    voxel = np.linalg.inv(field_grid.affine) @ place
-    where = np.stack([r[0] * i + r[1] * j + r[2] * k + r[3] for r in voxel[:3]])
-    y = [
-        m + ndimage.map_coordinates(field[..., axis], where, order=1, mode='constant')
-        for axis, m in enumerate(moved)
-    ]
-    out = np.empty((*grid.shape, 1, 3), np.float32)
-    for axis, (row, sign) in enumerate(zip(after[:3], (-1, -1, 1), strict=True)):
-        end = row[0] * y[0] + row[1] * y[1] + row[2] * y[2] + row[3]
-        out[..., 0, axis] = sign * (end - start[axis])
-    image = nib.Nifti1Image(out, grid.affine)
-    image.header.set_intent('vector')
-    image.header.set_xyzt_units('mm')
-    return image
-
-
-def resample(
-    moving: nib.Nifti1Image,
-    grid: nib.Nifti1Image,
-    transform: Matrix | nib.Nifti1Image,
-    order: int = 1,
-    threads: int = 1,
-) -> nib.Nifti1Image:
-    """Bring an image to a grid.
-
-    Parameters
-    ----------
-    moving : nibabel.Nifti1Image
-        3-D.
-    grid : nibabel.Nifti1Image
-        Gives shape and affine of the result.
-    transform : ndarray or nibabel.Nifti1Image
-        From points of `grid` to points of `moving`: 4 x 4 matrix or field.
-    order : int
-        0 nearest neighbour (labels), 1 linear, 3 cubic B-spline.
-    threads : int
-        Threads that SimpleITK may use.
-
-    Returns
-    -------
-    nibabel.Nifti1Image
-        Float32; 0 where `moving` does not reach.
-    """
-    import SimpleITK as sitk
-
-    from .itk import from_itk, itk_affine, itk_field, to_itk
-    from .threads import limit
-
-    itk = itk_affine(transform) if isinstance(transform, np.ndarray) else itk_field(transform)
-    interpolator = {0: sitk.sitkNearestNeighbor, 1: sitk.sitkLinear, 3: sitk.sitkBSpline}[order]
-    with limit(threads):
-        return from_itk(sitk.Resample(to_itk(moving), to_itk(grid), itk, interpolator, 0.0))
-
-
-def itk_text(matrix: Matrix) -> str:
-    """Write an affine as ITK, ANTs and fMRIPrep do.
-
-    Examples
-    --------
-    >>> print(itk_text(np.eye(4)))
-    #Insight Transform File V1.0
-    #Transform 0
-    Transform: AffineTransform_double_3_3
-    Parameters: 1 0 0 0 1 0 0 0 1 0 0 0
-    FixedParameters: 0 0 0
-    <BLANKLINE>
-    """
-    from .itk import LPS
-
-    lps = LPS @ matrix @ LPS
-    numbers = ' '.join(f'{value:.17g}' for value in [*lps[:3, :3].ravel(), *lps[:3, 3]])
-    return (
-        '#Insight Transform File V1.0\n#Transform 0\n'
-        f'Transform: AffineTransform_double_3_3\nParameters: {numbers}\n'
-        'FixedParameters: 0 0 0\n'
-    )
-
-
 def _method(shrink: int, smooth_mm: float) -> Any:
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(32)

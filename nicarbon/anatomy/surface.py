@@ -80,12 +80,13 @@ def boundary(
     import nibabel as nib
     from scipy import ndimage
 
-    from .register import resample
+    from .transforms import resample
 
     size = float(wm.header.get_zooms()[0])
     parts = {
-        name: resample(nib.Nifti1Image(part, template.t1w.affine), wm, warp.inverse,
-                       threads=threads).get_fdata(dtype=np.float32)
+        name: resample(
+            nib.Nifti1Image(part, template.t1w.affine), wm, warp.inverse, threads=threads
+        ).get_fdata(dtype=np.float32)
         for name, part in _regions(template).items()
     }
     filled = np.maximum(wm.get_fdata(dtype=np.float32), parts.pop('deep'))
@@ -99,10 +100,17 @@ def _regions(template: Template) -> dict[str, Array]:
     from scipy import ndimage
 
     x, y, z = np.meshgrid(
-        *(step * np.arange(n) + start for step, n, start in zip(
-            np.diag(template.t1w.affine), template.t1w.shape, template.t1w.affine[:3, 3],
-            strict=False)),
-        indexing='ij', sparse=True,
+        *(
+            step * np.arange(n) + start
+            for step, n, start in zip(
+                np.diag(template.t1w.affine),
+                template.t1w.shape,
+                template.t1w.affine[:3, 3],
+                strict=False,
+            )
+        ),
+        indexing='ij',
+        sparse=True,
     )
     # Thalamus, striatum, pallidum and the ventricles between them.
     nuclei = (x / 32) ** 2 + ((y + 8) / 34) ** 2 + ((z - 6) / 19) ** 2 < 1
@@ -111,13 +119,15 @@ def _regions(template: Template) -> dict[str, Array]:
     deep = ndimage.binary_closing(nuclei | ndimage.binary_dilation(fluid, iterations=2))
     cut = (np.abs(x) < 20) & (y > -46) & (y < -4) & (z > -24) & (z < -16)
     whole = {'L': x < 0, 'R': x > 0, 'deep': deep, 'cut': cut}
-    return {k: np.broadcast_to(part, template.t1w.shape).astype(np.float32)
-            for k, part in whole.items()}
+    return {
+        k: np.broadcast_to(part, template.t1w.shape).astype(np.float32)
+        for k, part in whole.items()
+    }
 
 
 def _mesh(solid: Array, affine: npt.NDArray[np.float64], hemi: str) -> Mesh:
     """Marching cubes of the largest piece above one half, smoothed."""
-    import nibabel as nib
+    from nibabel.affines import apply_affine
     from skimage.measure import marching_cubes
 
     from ..errors import ImageError
@@ -137,7 +147,7 @@ def _mesh(solid: Array, affine: npt.NDArray[np.float64], hemi: str) -> Mesh:
     points, faces, *_ = marching_cubes(volume, 0.5, allow_degenerate=False)
     points = _taubin(points.astype(np.float64), faces)
     return Mesh(
-        nib.affines.apply_affine(affine, points + corner).astype(np.float32),
+        apply_affine(affine, points + corner).astype(np.float32),
         faces[:, ::-1].astype(np.int32),
     )
 
@@ -195,11 +205,17 @@ def to_gifti(mesh: Mesh, hemi: str) -> nib.GiftiImage:
         'GeometricType': 'Anatomical',
     }
     points = gifti.GiftiDataArray(
-        mesh.vertices, intent='NIFTI_INTENT_POINTSET', coordsys=space,
-        datatype='NIFTI_TYPE_FLOAT32', meta=gifti.GiftiMetaData(about),
+        mesh.vertices,
+        intent='NIFTI_INTENT_POINTSET',
+        coordsys=space,
+        datatype='NIFTI_TYPE_FLOAT32',
+        meta=gifti.GiftiMetaData(about),
     )
     triangles = gifti.GiftiDataArray(
-        mesh.faces, intent='NIFTI_INTENT_TRIANGLE', datatype='NIFTI_TYPE_INT32',
-        coordsys=None, meta=gifti.GiftiMetaData({'TopologicalType': 'Closed'}),
+        mesh.faces,
+        intent='NIFTI_INTENT_TRIANGLE',
+        datatype='NIFTI_TYPE_INT32',
+        coordsys=None,
+        meta=gifti.GiftiMetaData({'TopologicalType': 'Closed'}),
     )
     return gifti.GiftiImage(darrays=[points, triangles])

@@ -81,6 +81,7 @@ def load(voxel_size_mm: int = 1) -> Template:
     (49, 58, 47)
     """
     import nibabel as nib
+    from nibabel.affines import from_matvec
 
     maps = {name: _read(name) for name in ('t1', 'gm', 'wm')}
     affine = maps['t1'].affine
@@ -90,9 +91,7 @@ def load(voxel_size_mm: int = 1) -> Template:
     arrays = [_blocks(data / 255, voxel_size_mm) for data in (t1w, gm * brain, wm * brain, csf)]
     mask = _blocks(brain.astype(np.float32), voxel_size_mm) >= 0.5
     # A block's centre lies half a block minus half a voxel from its first voxel.
-    scaled = affine @ nib.affines.from_matvec(
-        np.eye(3) * voxel_size_mm, np.full(3, (voxel_size_mm - 1) / 2)
-    )
+    scaled = affine @ from_matvec(np.eye(3) * voxel_size_mm, np.full(3, (voxel_size_mm - 1) / 2))
     t1w_image, *tissue = (nib.Nifti1Image(array, scaled) for array in arrays)
     return Template(t1w_image, nib.Nifti1Image(mask.astype(np.uint8), scaled), *tissue)
 

@@ -25,8 +25,8 @@ def limit(threads: int) -> Iterator[None]:
     Notes
     -----
     ITK filters take the global default when they are made, so make them inside.
-    OpenMP (DIPY's Cython) and BLAS are held by threadpoolctl. scipy.ndimage,
-    scikit-image's marching cubes and nibabel use one thread always.
+    OpenMP and BLAS are held by threadpoolctl. What the pipeline uses of DIPY,
+    scipy.ndimage, scikit-image and nibabel runs on one thread always.
 
     Examples
     --------
@@ -40,7 +40,8 @@ def limit(threads: int) -> Iterator[None]:
     ...
     ValueError: 0 threads cannot work; give 1 or more
     """
-    import SimpleITK as sitk
+    import scipy.linalg  # noqa: F401 - its BLAS can be held only once it is loaded
+    import SimpleITK as sitk  # noqa: N813
     from threadpoolctl import threadpool_limits
 
     if threads < 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ['LABELS', 'Tissue', 'segment']
 
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]
 
 #: The default of BIDS derivatives for ``_dseg`` files.
 LABELS = {'gm': 1, 'wm': 2, 'csf': 3}
@@ -25,8 +25,8 @@ LABELS = {'gm': 1, 'wm': 2, 'csf': 3}
 ITERATIONS = 15
 #: The last iterations also look at the 26 neighbours.
 SMOOTH_ITERATIONS = 4
-#: Weight of the neighbours, in units of one of the six that share a face.
-COUPLING = 0.3
+#: How much each neighbour raises the log of its own class.
+COUPLING = 0.05
 #: No tissue is impossible anywhere: anatomy varies more than the template does.
 FLOOR = 0.02
 
@@ -85,15 +85,18 @@ def segment(
     import nibabel as nib
 
     from .brain import box
-    from .register import resample
+    from .transforms import resample
 
     mask = np.asarray(brain.dataobj) > 0
     inside = box(mask, margin=2)
-    priors = np.stack([
-        resample(getattr(template, name), image, warp.inverse, threads=threads)
-        .get_fdata(dtype=np.float32)[inside]
-        for name in LABELS
-    ])
+    priors = np.stack(
+        [
+            resample(getattr(template, name), image, warp.inverse, threads=threads).get_fdata(
+                dtype=np.float32
+            )[inside]
+            for name in LABELS
+        ]
+    )
     found = _mixture(image.get_fdata(dtype=np.float32)[inside], mask[inside], priors)
     maps = []
     for part in found:
@@ -130,12 +133,12 @@ def _expect(values: Array, posterior: Array, weight: Array) -> Array:
 
 
 def _normalised(weights: Array) -> Array:
-    out: Array = weights / np.maximum(weights.sum(axis=0), np.finfo(np.float32).tiny)
+    out: Array = weights / np.maximum(weights.sum(axis=0), np.finfo(weights.dtype).tiny)
     return out
 
 
 def _neighbours(maps: Array) -> Array:
-    """Sum over the 3 x 3 x 3 neighbourhood, scaled to six neighbours' worth."""
+    """Sum over the 3 x 3 x 3 neighbourhood."""
     from scipy import ndimage
 
-    return np.stack([ndimage.uniform_filter(part, 3) for part in maps]) * (27 / 6)
+    return 27 * np.stack([ndimage.uniform_filter(part, 3) for part in maps])

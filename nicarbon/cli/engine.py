@@ -143,6 +143,8 @@ def _quiet_nipype(log_dir: Path, verbose: int) -> None:
     from nipype import config
     from nipype import logging as nipype_logging
 
+    # A log on a full disk must not fill the terminal with tracebacks.
+    logging.raiseExceptions = False
     config.update_config({'logging': {'interface_level': 'INFO', 'workflow_level': 'INFO'}})
     nipype_logging.update_logging(config)
     root = logging.getLogger('nipype')

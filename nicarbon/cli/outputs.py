@@ -6,6 +6,7 @@ read here, so that everything can be made again under other assumptions.
 
 from __future__ import annotations
 
+import errno
 import json
 import shlex
 import sys
@@ -19,7 +20,7 @@ from typing import Any
 from .. import __version__, bids, ledger, sidecar
 from ..account import PUE, Intensity
 from ..cputime import is_running
-from ..errors import InputError, OutputError
+from ..errors import InputError, OutputError, StorageError
 from ..grids import parse
 from ..host import Host
 from ..ledger import Entry
@@ -256,6 +257,11 @@ def _save(path: Path, text: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft.write_text(text, 'utf-8')
         draft.replace(path)
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
+            raise StorageError(
+                f'{path} cannot be written: {error.strerror}; what was measured is in the '
+                "ledger: make room, then run 'nicarbon account' on the output folder"
+            ) from None
         raise OutputError(f'{path} cannot be written: {error.strerror}') from None
     return path

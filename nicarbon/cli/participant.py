@@ -164,7 +164,7 @@ def _prepare(plan: _Plan) -> None:
 
 
 def _run(plan: _Plan, screen: Any) -> int:
-    """Run the workflow inside a recording; write what was measured, come what may."""
+    """Run the workflow inside a recording, and write what was measured."""
     from ..aware import recording
     from . import engine, outputs
 
@@ -172,16 +172,15 @@ def _run(plan: _Plan, screen: Any) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     subjects = {session.subject for session in plan.sessions}
-    failures: Sequence[str] = ()
     try:
         with recording(plan.out_dir, run_id=plan.run_id) as run:
             failures = engine.run(plan, run, screen)
     except (KeyboardInterrupt, SystemExit):
         screen.interrupted(plan.out_dir, plan.work_dir)
+        outputs.write(plan.out_dir, plan.chosen, group=False, subjects=subjects)
         raise
-    finally:
-        written = outputs.write(plan.out_dir, plan.chosen, group=False, subjects=subjects)
-    screen.end(plan.out_dir, written, failures)
+    screen.failed(failures, plan.log_dir)
+    screen.pages(outputs.write(plan.out_dir, plan.chosen, group=False, subjects=subjects))
     return 1 if failures else 0
 
 

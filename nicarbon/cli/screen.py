@@ -86,12 +86,15 @@ class Screen:
             f'from {work_dir}.'
         )
 
-    def end(self, out_dir: Path, written: Sequence[Path], failures: Sequence[str]) -> None:
-        """Say what failed and where the pages are."""
+    def failed(self, failures: Sequence[str], log_dir: Path) -> None:
+        """Say what failed."""
         for failure in failures:
             self.say(f'failed: {failure}')
         if failures:
-            self.say(f'Crash reports: {out_dir / "logs"}')
+            self.say(f'Crash reports: {log_dir}')
+
+    def pages(self, written: Sequence[Path]) -> None:
+        """Say where the pages are."""
         for path in written:
             if path.suffix == '.html':
                 self.say(f'Page: {path}')

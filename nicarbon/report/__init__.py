@@ -1,0 +1,1 @@
+"""Pages and figures: values → HTML and SVG. Nothing here reads, writes or measures."""

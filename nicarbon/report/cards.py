@@ -56,7 +56,7 @@ def cards(total: Summary, spread: Spread | None = None) -> list[Card]:
     grams = _card('Carbon', carbon_number(footprint), seen, intensity_text(footprint.intensity))
     wall = duration(busy_seconds(entries))
     cpu = duration(sum(entry.cpu_seconds for entry in entries))
-    time = Card('Time', wall, '', f'wall clock with a stage running; {cpu} of CPU time, measured')
+    time = Card('Time', wall, f'{cpu} of CPU time', 'wall clock while a stage ran; both measured')
     cover = Card('How it was seen', *_coverage(total))
     if spread is None:
         return [spent, grams, time, cover]
@@ -134,7 +134,7 @@ def components(total: Summary, runs: Iterable[Entry] = ()) -> list[ComponentRow]
             readings[reading.component].append(reading)
     kinds = {name.partition(':')[0] for name in readings}
     order = [*readings, *(name for name in _NAMES if name not in kinds)]
-    order.sort(key=lambda name: (list(_NAMES).index(_kind(name)) if _kind(name) in _NAMES else 9))
+    order.sort(key=lambda name: list(_NAMES).index(_kind(name)) if _kind(name) in _NAMES else 9)
     rows = [_component(name, readings.get(name, []), total) for name in order]
     if 'node' not in kinds:
         rows.append(ComponentRow(_WHOLE, 'not seen', 'no meter', '', '', ''))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import groupby
 
 from ..account import PUE, Intensity
@@ -38,7 +37,10 @@ def methods(total: Summary, context: Context) -> str:
     str
         Markdown.
     """
-    parts = [('Processing', _processing(total, context)), ('Energy and carbon', _carbon(total, context))]
+    parts = [
+        ('Processing', _processing(total, context)),
+        ('Energy and carbon', _carbon(total, context)),
+    ]
     references = [REFERENCES[key].short for key in citations(total, context) if key in REFERENCES]
     text = '\n\n'.join(f'### {title}\n\n{body}' for title, body in parts if body)
     return f'{text}\n\nReferences (BibTeX below): {"; ".join(references)}.\n'

@@ -135,7 +135,12 @@ def group_page(
         unusual=None if far is None else [(label(o), links.get(o.subject, '')) for o in far],
         lost=lost_sentence(dataset),
         failures=[
-            (entry.subject, entry.session, titles.get(entry.stage, entry.stage or entry.node), entry)
+            (
+                entry.subject,
+                entry.session,
+                titles.get(entry.stage, entry.stage or entry.node),
+                entry,
+            )
             for entry in (line.share.entry for line in dataset.lines)
             if entry.outcome in {'failed', 'killed'}
         ],

@@ -143,7 +143,7 @@ REFERENCES = {
 
 
 def bibtex(keys: Iterable[str]) -> str:
-    """BibTeX of some works, each once.
+    r"""BibTeX of some works, each once.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def bibtex(keys: Iterable[str]) -> str:
     >>> bibtex(['10.1109/42.906424']).splitlines()[0]
     '@article{zhang2001,'
     >>> bibtex(['10.1000/unknown'])
-    '@misc{10.1000/unknown,\\n  doi = {10.1000/unknown}\\n}\\n'
+    '@misc{10.1000/unknown,\n  doi = {10.1000/unknown}\n}\n'
     """
     entries = [
         REFERENCES[key].bibtex if key in REFERENCES else f'@misc{{{key},\n  doi = {{{key}}}\n}}'

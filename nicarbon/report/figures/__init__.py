@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from .bars import stages, totals
 from .dots import by_subject
-from .slices import mosaic
 from .power import timeline
+from .slices import mosaic
 
 __all__ = ['by_subject', 'mosaic', 'stages', 'timeline', 'totals']

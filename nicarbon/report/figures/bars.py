@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ...summary import Line, Summary
 from ..numbers import ENERGY, Scale, factor, label, scale
-from .svg import FAULT, INK, MUTED, RULE, WIDTH, Canvas, component_colour, shorten, ticks
+from .svg import FAULT, INK, MUTED, RULE, Canvas, component_colour, shorten, ticks
 
 __all__ = ['stages', 'totals']
 
@@ -157,9 +157,7 @@ def _axis(canvas: Canvas, unit: Scale, high: float, bottom: float) -> None:
     canvas.add('text', f'energy ({unit.unit})', x=RIGHT + 12, y=bottom + 18, fill=MUTED)
 
 
-def _row(  # noqa: PLR0913 - geometry
-    canvas: Canvas, bar: _Bar, unit: Scale, high: float, top: float, *, notes: bool
-) -> None:
+def _row(canvas: Canvas, bar: _Bar, unit: Scale, high: float, top: float, *, notes: bool) -> None:
     middle = top + ROW / 2
     per_joule = (RIGHT - LEFT) / high
     words = _words(bar, unit)

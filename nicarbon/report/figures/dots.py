@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ...summary import Summary
 from ..numbers import (
@@ -17,7 +18,7 @@ from ..numbers import (
     unusual,
     was_seen,
 )
-from .svg import FAULT, INK, MUTED, RULE, WIDTH, Canvas, shorten, ticks
+from .svg import FAULT, INK, MUTED, RULE, Canvas, shorten, ticks
 
 __all__ = ['by_subject']
 
@@ -60,14 +61,44 @@ def by_subject(summaries: Sequence[Summary], links: Mapping[str, str] | None = N
     _axis(canvas, unit, high, bottom)
     if spread is not None:
         _median(canvas, spread, unit, high, bottom)
-    names = {label(summary) for summary in far or ()}
+    plot = _Plot(unit, (RIGHT - LEFT) / high, row, {label(summary) for summary in far or ()})
+    _intervals(canvas, plot, seen)
+    radius = min(4.0, max(1.6, row / 2.6))
+    canvas.open('g', stroke_width=1.4, fill=DOT, stroke=DOT)
     for index, summary in enumerate(seen):
         link = (links or {}).get(summary.subject, '')
-        y = TOP + row * (index + 0.5)
-        _dot(canvas, summary, link, unit, high, y, row, marked=label(summary) in names)
+        _dot(canvas, plot, summary, link, plot.y(index), radius)
+    canvas.close()
+    for index, summary in enumerate(seen):
+        _words(canvas, plot, summary, plot.y(index))
     count = spread.count if spread else 0
     canvas.add('text', _verdict(count, far), x=LEFT, y=bottom + 42, fill=MUTED)
     return canvas.text()
+
+
+@dataclass(frozen=True, slots=True)
+class _Plot:
+    """Where things go: pixels per joule, pixels per subject, and who is unusual."""
+
+    unit: Scale
+    per_joule: float
+    row: float
+    marked: set[str]
+
+    def x(self, joules: float) -> float:
+        return LEFT + joules * self.per_joule
+
+    def y(self, index: int) -> float:
+        return TOP + self.row * (index + 0.5)
+
+    def colour(self, summary: Summary) -> str:
+        return FAULT if label(summary) in self.marked else DOT
+
+    def value(self, summary: Summary) -> str:
+        footprint = summary.footprint
+        number = self.unit.number(footprint.joules, footprint.joules_low, footprint.joules_high)
+        interval = f' ({number.interval})' if number.interval else ''
+        return f'{number.text} {self.unit.unit}{interval}'
 
 
 def _describe(
@@ -117,39 +148,42 @@ def _median(canvas: Canvas, spread: Spread, unit: Scale, high: float, bottom: fl
     )
 
 
-def _dot(  # noqa: PLR0913 - geometry
-    canvas: Canvas,
-    summary: Summary,
-    link: str,
-    unit: Scale,
-    high: float,
-    y: float,
-    row: float,
-    *,
-    marked: bool,
+def _intervals(canvas: Canvas, plot: _Plot, seen: Sequence[Summary]) -> None:
+    paths = {DOT: '', FAULT: ''}
+    for index, summary in enumerate(seen):
+        footprint = summary.footprint
+        left, right = plot.x(footprint.joules_low), plot.x(footprint.joules_high)
+        paths[plot.colour(summary)] += f'M{left:.1f} {plot.y(index):.1f}H{right:.1f}'
+    for colour, path in paths.items():
+        if path:
+            canvas.add('path', d=path, stroke=colour, stroke_opacity=0.45)
+
+
+def _dot(
+    canvas: Canvas, plot: _Plot, summary: Summary, link: str, y: float, radius: float
 ) -> None:
-    footprint = summary.footprint
-    left, x, right = (
-        LEFT + (RIGHT - LEFT) * joules / high
-        for joules in (footprint.joules_low, footprint.joules, footprint.joules_high)
-    )
-    number = unit.number(footprint.joules, footprint.joules_low, footprint.joules_high)
-    words = f'{number.text} {unit.unit}' + (f' ({number.interval})' if number.interval else '')
-    outcomes = ', '.join(f'{count} {name}' for name, count in sorted(summary.outcomes.items()))
-    tip = f'{label(summary)}: {words}; {outcomes}'
-    colour = FAULT if marked else DOT
     if link:
-        canvas.open('a', href=link, aria_label=tip)
-    canvas.add('path', d=f'M{left:.1f} {y:.1f}H{right:.1f}', stroke=colour, stroke_opacity=0.45)
+        canvas.open('a', href=link)
+    outcomes = ', '.join(f'{count} {name}' for name, count in sorted(summary.outcomes.items()))
+    marked = FAULT if plot.colour(summary) == FAULT else None
     canvas.add(
-        'circle', cx=x, cy=y, r=min(4.0, max(1.6, row / 2.6)), tip=tip, stroke=colour,
-        fill=colour if is_complete(summary) else '#fff', stroke_width=1.4,
+        'circle', cx=plot.x(summary.footprint.joules), cy=y, r=radius, stroke=marked,
+        fill=marked if is_complete(summary) else '#fff',
+        tip=f'{label(summary)}: {plot.value(summary)}; {outcomes}',
     )  # fmt: skip
-    if row >= 11:
-        name = shorten(label(summary), 25)
-        canvas.add('text', name, x=LEFT - 12, y=y + 4, text_anchor='end', fill=INK)
-        canvas.add('text', words, x=RIGHT + 12, y=y + 4, fill=FAULT if marked else INK)
-    elif marked:
-        canvas.add('text', shorten(label(summary), 26), x=right + 6, y=y + 4, fill=FAULT)
     if link:
         canvas.close()
+
+
+def _words(canvas: Canvas, plot: _Plot, summary: Summary, y: float) -> None:
+    """Name and value beside each dot; of the unusual alone where rows are too thin."""
+    marked = plot.colour(summary) == FAULT
+    name = shorten(label(summary), 25)
+    if plot.row >= 11:
+        canvas.add('text', name, x=LEFT - 12, y=y + 4, text_anchor='end')
+        canvas.add(
+            'text', plot.value(summary), x=RIGHT + 12, y=y + 4, fill=FAULT if marked else None
+        )
+    elif marked:
+        x = plot.x(summary.footprint.joules_high)
+        canvas.add('text', name, x=x + 6, y=y + 4, fill=FAULT)

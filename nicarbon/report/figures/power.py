@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from ...ledger import Entry, Window, merge_pairs
 from ...share import Share, share
 from ..numbers import ENERGY, duration, scale
-from .svg import FAULT, INK, MUTED, RULE, WIDTH, Canvas, shorten, stage_colours, ticks
+from .svg import FAULT, INK, MUTED, RULE, Canvas, shorten, stage_colours, ticks
 
 __all__ = ['timeline']
 
-LEFT, RIGHT, TOP, POWER, GAP = 96, 904, 44, 190, 18
+LEFT, RIGHT, TOP, POWER, GAP = 96.0, 904.0, 44.0, 190.0, 18.0
 """Edges of the plot, height of the power curve, and room below it, in CSS pixels."""
 
 LANES = 320
@@ -24,6 +24,9 @@ FEW = 12
 
 MOST_NAMED = 16
 """Stages that the legend names; the tips of the blocks name them all."""
+
+MOST_BLOCKS = 600
+"""Stages up to which each is drawn apart, with a tip; more are drawn as one texture."""
 
 FINEST = 160
 """Windows drawn at most: one every five pixels."""
@@ -81,9 +84,14 @@ def timeline(
     axis = _Axis.of(run)
     _time_axis(canvas, axis, bottom)
     _power(canvas, slices, colours, axis, _idle(run))
-    for index, lane in enumerate(lanes):
-        for one in lane:
-            _block(canvas, one, colours, axis, TOP + POWER + GAP + row * index, row, titles or {})
+    if len(own) <= MOST_BLOCKS:
+        for index, lane in enumerate(lanes):
+            for one in lane:
+                _block(
+                    canvas, one, colours, axis, TOP + POWER + GAP + row * index, row, titles or {}
+                )
+    else:
+        _crowd(canvas, lanes, colours, axis, row)
     _lane_labels(canvas, lanes, row)
     _legend(canvas, legend, colours, bottom + 46)
     return canvas.text()
@@ -155,7 +163,9 @@ def _joules(run: Entry, shares: Sequence[Share]) -> Counter[str]:
 
 def _idle(run: Entry) -> float | None:
     """Watts that the host draws at rest, as far as any meter says."""
-    known = [r.idle_watts for r in run.readings if r.idle_watts is not None and r.joules is not None]
+    known = [
+        r.idle_watts for r in run.readings if r.idle_watts is not None and r.joules is not None
+    ]
     return sum(known) if known else None
 
 
@@ -204,7 +214,9 @@ def _power(
     high = max((one.host for one in slices if one.host is not None), default=0.0)
     if not high:
         words = 'No power was seen during this run.'
-        canvas.add('text', words, x=(LEFT + RIGHT) / 2, y=TOP + 95, text_anchor='middle', fill=MUTED)
+        canvas.add(
+            'text', words, x=(LEFT + RIGHT) / 2, y=TOP + 95, text_anchor='middle', fill=MUTED
+        )
         return
     high *= 1.06
     per_watt = POWER / high
@@ -242,7 +254,7 @@ def _areas(
     """One path per stage, in the order of the colours from the bottom up."""
     paths: dict[str, str] = {}
     for one in slices:
-        y = float(TOP + POWER)
+        y = TOP + POWER
         left = axis.x(one.window.start)
         width = axis.x(one.window.stop) - left
         for name in colours:
@@ -254,7 +266,7 @@ def _areas(
     return paths
 
 
-def _block(  # noqa: PLR0913 - geometry
+def _block(
     canvas: Canvas,
     one: Share,
     colours: dict[str, str],
@@ -282,6 +294,32 @@ def _block(  # noqa: PLR0913 - geometry
         )  # fmt: skip
 
 
+def _crowd(
+    canvas: Canvas,
+    lanes: Sequence[Sequence[Share]],
+    colours: dict[str, str],
+    axis: _Axis,
+    row: float,
+) -> None:
+    """One path per stage; of blocks within one pixel, the first stands for all."""
+    paths: dict[str, str] = {}
+    for index, lane in enumerate(lanes):
+        top, reached = TOP + POWER + GAP + row * index, 0.0
+        for entry in (one.entry for one in lane):
+            left, right = axis.x(entry.windows[0].start), axis.x(entry.windows[-1].stop)
+            if right < reached:
+                continue
+            reached = max(right, left + 1)
+            lost = entry.outcome in {'failed', 'killed'}
+            key = FAULT if lost else colours[entry.stage or entry.node]
+            block = (
+                f'M{left:.1f} {top:.1f}H{reached:.1f}v{row - min(1.0, row / 4):.1f}H{left:.1f}z'
+            )
+            paths[key] = paths.get(key, '') + block
+    for colour, path in paths.items():
+        canvas.add('path', d=path, fill=colour)
+
+
 def _on(colour: str) -> str:
     """Black or white, whichever reads better on a colour."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
@@ -290,7 +328,9 @@ def _on(colour: str) -> str:
 
 def _tip(one: Share, name: str) -> str:
     entry, joules = one.entry, one.joules['reserved']
-    who = '_'.join(filter(None, (f'sub-{entry.subject}', entry.session and f'ses-{entry.session}')))
+    who = '_'.join(
+        filter(None, (f'sub-{entry.subject}', entry.session and f'ses-{entry.session}'))
+    )
     words = f'{who if entry.subject else ""} {name}'.strip()
     spent = 'not seen'
     if one.tier is not None:
@@ -336,13 +376,13 @@ def _legend_rows(
 ) -> list[list[tuple[str, str, float]]]:
     """Name, words and place of each key, row by row."""
     rows: list[list[tuple[str, str, float]]] = [[]]
-    x = float(LEFT)
+    x = LEFT
     for name in names:
         words = shorten(titles.get(name, name), 28)
         width = 32 + 6.3 * len(words)
         if x + width > RIGHT and rows[-1]:
             rows.append([])
-            x = float(LEFT)
+            x = LEFT
         rows[-1].append((name, words, x))
         x += width
     return rows

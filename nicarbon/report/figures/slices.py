@@ -129,7 +129,9 @@ def _load(t1w_path: Path, mask_path: Path, dseg_path: Path) -> _Head:
     )
 
 
-def _boxes(mask: Any, zooms: tuple[float, ...]) -> tuple[tuple[slice, ...], tuple[tuple[int, int], ...]]:
+def _boxes(
+    mask: Any, zooms: tuple[float, ...]
+) -> tuple[tuple[slice, ...], tuple[tuple[int, int], ...]]:
     """Box to keep, with the scalp round the brain; extent of the brain within it."""
     import numpy as np
 
@@ -201,7 +203,7 @@ def _plane(volume: Volume, tile: _Tile) -> Volume:
     """A slice as a picture: rows from the top down."""
     import numpy as np
 
-    picture: Volume = np.take(volume, tile.index, axis=tile.axis).T[::-1]
+    picture: Volume = np.moveaxis(volume, tile.axis, 0)[tile.index].T[::-1]
     return picture
 
 
@@ -264,7 +266,9 @@ def _legend(canvas: Canvas) -> None:
         canvas.add('text', name, x=x + 22, y=18, fill='#d9dde1', font_size=11.5)
         x += 46 + 6.4 * len(name)
     words = 'L is the left of the head; coordinates in mm'
-    canvas.add('text', words, x=WIDTH - 12, y=18, text_anchor='end', fill='#aab1b8', font_size=11.5)
+    canvas.add(
+        'text', words, x=WIDTH - 12, y=18, text_anchor='end', fill='#aab1b8', font_size=11.5
+    )
 
 
 def _caption(canvas: Canvas, head: _Head, tile: _Tile) -> None:

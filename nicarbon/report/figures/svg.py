@@ -43,7 +43,7 @@ _INVALID = re.compile('[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]')
 
 
 def clean(text: str) -> str:
-    """Replace what XML cannot hold, such as the escapes of a coloured terminal.
+    r"""Replace what XML cannot hold, such as the escapes of a coloured terminal.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def clean(text: str) -> str:
 
     Examples
     --------
-    >>> clean('a\\x1bb')
+    >>> clean('a\x1bb')
     'a\ufffdb'
     """
     return _INVALID.sub('\ufffd', text)
