@@ -13,7 +13,7 @@ __all__ = ['JOULES_PER_KWH', 'carbon', 'energy', 'spread', 'with_interval']
 JOULES_PER_KWH = 3_600_000.0
 """Exact by the definition of the watt hour (3600 s times 1000 W)."""
 
-_ENERGY = ((3.6e6, 'kWh'), (3.6e3, 'Wh'), (1.0, 'J'), (1e-3, 'mJ'))
+_ENERGY = ((3.6e6, 'kWh'), (3.6e3, 'Wh'), (1.0, 'J'))
 _CARBON = ((1e6, 't'), (1e3, 'kg'), (1.0, 'g'), (1e-3, 'mg'))
 
 

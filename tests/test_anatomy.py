@@ -229,7 +229,8 @@ def test_morphometry_counts_what_the_truth_holds(found, demo_head):
         for row in morphometry.measure(found.head, found.brain, found.tissue, found.meshes)
     }
     truth = {name: 8 * part.get_fdata().sum() for name, part in demo_head.truth().items()}
-    assert rows['brain_volume'].value == pytest.approx(truth['brain'], rel=0.06)
+    # The outermost layer of fluid, which nilearn's mask has, is left out.
+    assert 0.9 * truth['brain'] < rows['brain_volume'].value < truth['brain']
     assert rows['wm_volume'].value == pytest.approx(truth['wm'], rel=0.2)
     assert rows['left_white_area'].value > 40_000
     assert rows['csf_mean'].value < rows['gm_mean'].value < 1

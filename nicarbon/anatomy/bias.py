@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ['correct']
 
-#: The field is estimated on voxels of about this size; it has no finer detail.
+#: The field is estimated on voxels of at least this size; it has no finer detail.
 #: At 4 mm it costs twice as much and differs by noise (docs/structural.md).
 COARSE_MM = 5.0
 #: Iterations at each of four levels of the B-spline mesh, ITK's default.
@@ -49,7 +50,7 @@ def correct(image: nib.Nifti1Image, threads: int = 1) -> tuple[nib.Nifti1Image, 
     data /= np.percentile(data, 99)
     with limit(threads):
         full = to_itk(nib.Nifti1Image(data, image.affine))
-        factor = max(1, round(COARSE_MM / full.GetSpacing()[0]))
+        factor = ceil(COARSE_MM / full.GetSpacing()[0] - 0.01)
         small = sitk.Shrink(full, [factor] * 3)
         n4 = sitk.N4BiasFieldCorrectionImageFilter()
         n4.SetMaximumNumberOfIterations(ITERATIONS)

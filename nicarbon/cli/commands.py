@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -111,13 +112,15 @@ def _account(argv: Sequence[str]) -> int:
 
 def _report(out_dir: Path, given: dict[str, object], *, group: bool) -> int:
     from .outputs import last_options, write
+    from .screen import Screen
 
     if not out_dir.is_dir():
         raise InputError(f'{out_dir}: no such folder; give the OUT_DIR of a participant run')
     chosen: Chosen = choose(given, earlier=last_options(out_dir))
-    for path in write(out_dir, chosen, group=group):
-        if path.suffix == '.html':
-            print(path)  # noqa: T201 - the result of the command
+    written = write(out_dir, chosen, group=group)
+    screen = Screen(sys.stdout)
+    screen.stages(written.dataset)
+    screen.pages(written.pages)
     return 0
 
 

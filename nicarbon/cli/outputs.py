@@ -12,7 +12,7 @@ import shlex
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,26 @@ from ..share import Share, Sharing, share
 from ..summary import Summary, summarise
 from .options import Chosen, Options, read_toml
 
-__all__ = ['last_options', 'write']
+__all__ = ['Written', 'last_options', 'write']
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written, and what all of it adds up to.
+
+    Parameters
+    ----------
+    paths : tuple of pathlib.Path
+    dataset : Summary
+    """
+
+    paths: tuple[Path, ...]
+    dataset: Summary
+
+    @property
+    def pages(self) -> tuple[Path, ...]:
+        """The pages among them."""
+        return tuple(path for path in self.paths if path.suffix == '.html')
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +100,7 @@ def write(
     *,
     group: bool,
     subjects: Iterable[str] | None = None,
-) -> list[Path]:
+) -> Written:
     """Write tables, sidecars and pages.
 
     Parameters
@@ -96,8 +115,7 @@ def write(
 
     Returns
     -------
-    list of pathlib.Path
-        Files written.
+    Written
 
     Raises
     ------
@@ -110,6 +128,7 @@ def write(
     intensity = _intensity(facts.runs, chosen.options)
     pue = PUE(chosen.options.pue, 'given') if chosen.options.pue else PUE(1.0, 'unset')
     summaries = list(_summaries(facts.sharing.shares, intensity, pue))
+    dataset = summarise(facts.sharing.shares, intensity, pue)
     wanted = None if subjects is None else set(subjects)
     context = _context(facts, chosen)
     files: dict[Path, str] = {}
@@ -117,8 +136,9 @@ def write(
         if wanted is None or subject in wanted:
             files |= _subject_files(facts, subject, sessions, context)
     if group:
-        files |= _group_files(facts, summaries, intensity, pue, context)
-    return [_save(out_dir / name, text) for name, text in files.items()]
+        files |= _group_files(dataset, summaries, context)
+    paths = [_save(out_dir / name, text) for name, text in files.items()]
+    return Written(tuple(paths), dataset)
 
 
 def _read(out_dir: Path) -> _Facts:
@@ -154,7 +174,8 @@ def _by_subject(summaries: Iterable[Summary]) -> dict[str, list[Summary]]:
     grouped: dict[str, list[Summary]] = defaultdict(list)
     for summary in summaries:
         if summary.subject:
-            grouped[summary.subject].append(summary)
+            # A ledger is somebody's file: its labels become paths here.
+            grouped[bids.label(summary.subject, 'sub')].append(summary)
     return grouped
 
 
@@ -178,7 +199,15 @@ def _context(facts: _Facts, chosen: Chosen) -> Context:
         balances=facts.sharing.balances,
         warnings=facts.warnings,
         crashes=crashes,
+        versions=_versions(facts.out_dir),
     )
+
+
+def _versions(out_dir: Path) -> tuple[tuple[str, str], ...]:
+    """Packages that did the work in the last run, and their versions."""
+    configs = sorted(out_dir.glob('logs/*/config.toml'))
+    versions = read_toml(configs[-1]).get('versions', {}) if configs else {}
+    return tuple((name, str(number)) for name, number in versions.items())
 
 
 def command() -> str:
@@ -204,14 +233,13 @@ def _subject_files(
     for summary in sessions:
         table = bids.table_path(subject, summary.session)
         files[table] = sidecar.tsv([sidecar.row(line) for line in summary.lines])
-        files[table.with_suffix('.json')] = _json(_sidecar(summary, context))
+        sources = _sources(facts.out_dir, summary)
+        files[table.with_suffix('.json')] = _json(_sidecar(summary, context, sources))
     return files
 
 
 def _only(context: Context, runs: set[str], subject: str) -> Context:
     """What concerns some runs and one subject."""
-    from dataclasses import replace
-
     return replace(
         context,
         runs=tuple(run for run in context.runs if run.run_id in runs),
@@ -220,7 +248,16 @@ def _only(context: Context, runs: set[str], subject: str) -> Context:
     )
 
 
-def _sidecar(summary: Summary, context: Context) -> dict[str, Any]:
+def _sources(out_dir: Path, summary: Summary) -> list[str]:
+    """BIDS URIs of the images, as the derivatives' own sidecars name them."""
+    name = bids.derivative_path(summary.subject, summary.session, 'desc-preproc_T1w.json')
+    try:
+        return list(json.loads((out_dir / name).read_text('utf-8'))['Sources'])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _sidecar(summary: Summary, context: Context, sources: list[str]) -> dict[str, Any]:
     return sidecar.sidecar(
         summary,
         version=context.version,
@@ -228,16 +265,13 @@ def _sidecar(summary: Summary, context: Context) -> dict[str, Any]:
         balances=context.balances,
         runs=context.runs,
         hosts=context.hosts,
-        sources=(),
+        sources=sources,
     )
 
 
-def _group_files(
-    facts: _Facts, summaries: list[Summary], intensity: Intensity, pue: PUE, context: Context
-) -> dict[Path, str]:
-    dataset = summarise(facts.sharing.shares, intensity, pue)
+def _group_files(dataset: Summary, summaries: list[Summary], context: Context) -> dict[Path, str]:
     table = sidecar.tsv([sidecar.row(line) for line in dataset.lines])
-    description = _json(_sidecar(dataset, context))
+    description = _json(_sidecar(dataset, context, []))
     per_subject = [summary for summary in summaries if summary.subject]
     links = {s.subject: bids.page_path(s.subject).as_posix() for s in per_subject}
     tables = {'group_carbon.tsv': table, 'group_carbon.json': description}

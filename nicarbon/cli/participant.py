@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,6 +21,18 @@ from ..stage import stages
 from .options import Chosen, Options
 
 __all__ = ['participant']
+
+PACKAGES = {
+    'SimpleITK': 'SimpleITK',
+    'dipy': 'dipy',
+    'nibabel': 'nibabel',
+    'nilearn': 'nilearn',
+    'numpy': 'numpy',
+    'scipy': 'scipy',
+    'skimage': 'scikit-image',
+    'threadpoolctl': 'threadpoolctl',
+}
+"""Modules that the structural pipeline imports, and the packages that bring them."""
 
 FREE_BYTES = 500_000_000
 """Space that the work folder must have before anything is run: what two
@@ -129,8 +140,7 @@ def _require_resources(plan: _Plan) -> None:
 def _require_extra() -> None:
     from importlib.util import find_spec
 
-    needed = ('SimpleITK', 'dipy', 'nilearn', 'scipy', 'skimage', 'threadpoolctl')
-    missing = [name for name in needed if find_spec(name) is None]
+    missing = [package for module, package in PACKAGES.items() if find_spec(module) is None]
     if missing:
         raise MissingExtraError(
             f'the structural pipeline needs {", ".join(missing)}: '
@@ -160,7 +170,14 @@ def _prepare(plan: _Plan) -> None:
     (plan.out_dir / 'dataset_description.json').write_text(text, 'utf-8')
     (plan.out_dir / '.bidsignore').write_text(bids.IGNORE, 'utf-8')
     (plan.out_dir / 'README.md').write_text(bids.README, 'utf-8')
-    (plan.log_dir / 'config.toml').write_text(tomli_w.dumps(plan.chosen.record()), 'utf-8')
+    record = plan.chosen.record() | {'versions': _versions()}
+    (plan.log_dir / 'config.toml').write_text(tomli_w.dumps(record), 'utf-8')
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ('nicarbon', 'nipype', *PACKAGES.values())}
 
 
 def _run(plan: _Plan, screen: Any) -> int:
@@ -180,7 +197,8 @@ def _run(plan: _Plan, screen: Any) -> int:
         outputs.write(plan.out_dir, plan.chosen, group=False, subjects=subjects)
         raise
     screen.failed(failures, plan.log_dir)
-    screen.pages(outputs.write(plan.out_dir, plan.chosen, group=False, subjects=subjects))
+    written = outputs.write(plan.out_dir, plan.chosen, group=False, subjects=subjects)
+    screen.pages(written.pages)
     return 1 if failures else 0
 
 

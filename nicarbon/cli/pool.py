@@ -38,6 +38,8 @@ class Pool(MultiProcPlugin):  # type: ignore[misc]
         node was handed to a worker (it is not when its result is there).
     """
 
+    pool: ProcessPoolExecutor
+
     def __init__(
         self, plugin_args: dict[str, Any], tell: Callable[[Any, str, bool], None]
     ) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TextIO
 
 from .. import bids
-from ..stage import Stage
+from ..quantity import carbon, energy
+from ..stage import Stage, stages
+from ..summary import Line, Summary
 from ..watch import Label
 
 __all__ = ['Screen']
@@ -24,7 +26,7 @@ class Screen:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._titles: dict[str, str] = {}
+        self._titles = {stage.name: stage.title for stage in stages('structural')}
         self._started: dict[str, float] = {}
         self._begin = time.monotonic()
         self._done = self._all = 0
@@ -60,7 +62,6 @@ class Screen:
         self, sessions: Sequence[bids.Session], table: Sequence[Stage], log_dir: Path
     ) -> None:
         """Say what is about to happen."""
-        self._titles = {stage.name: stage.title for stage in table}
         self._all = len(sessions) * len(table)
         subjects = len({session.subject for session in sessions})
         self.say(f'{subjects} participant(s), {len(sessions)} session(s), {self._all} stages')
@@ -93,8 +94,50 @@ class Screen:
         if failures:
             self.say(f'Crash reports: {log_dir}')
 
-    def pages(self, written: Sequence[Path]) -> None:
+    def stages(self, dataset: Summary) -> None:
+        """A table: what each stage cost, over all that were run."""
+        self.say(
+            f'{"stage":<24}{"runs":>5}{"wall":>10}{"CPU":>10}  {"energy (95 %)":<24}CO2e (95 %)'
+        )
+        for stage, lines in _by_stage(dataset).items():
+            self.say(_row(self._titles.get(stage, stage), lines))
+        total = dataset.footprint
+        self.say(
+            f'{"all":<49}  {energy(total.joules, total.joules_low, total.joules_high):<24}'
+            f'{carbon(total.grams, total.low, total.high)}'
+        )
+        tiers = ', '.join(f'{100 * part:.0f} % {tier}' for tier, part in dataset.tiers.items())
+        zone = total.intensity.zone
+        self.say(f'Energy: {tiers or "not seen"}. Grid: {zone}, {total.intensity.source}.')
+
+    def pages(self, pages: Sequence[Path]) -> None:
         """Say where the pages are."""
-        for path in written:
-            if path.suffix == '.html':
-                self.say(f'Page: {path}')
+        for path in pages:
+            self.say(f'Page: {path}')
+
+
+def _by_stage(dataset: Summary) -> dict[str, list[Line]]:
+    """Lines that used energy, by stage, in the order of their first start."""
+    grouped: dict[str, list[Line]] = {}
+    for line in dataset.lines:
+        if line.share.entry.outcome != 'cached':
+            grouped.setdefault(line.share.entry.stage, []).append(line)
+    return grouped
+
+
+def _row(title: str, lines: Sequence[Line]) -> str:
+    entries = [line.share.entry for line in lines]
+    seconds = f'{sum(entry.seconds for entry in entries):.1f} s'
+    cpu = f'{sum(entry.cpu_seconds for entry in entries):.1f} s'
+    seen = [line.footprint for line in lines if line.footprint is not None]
+    joules = grams = 'not seen'
+    if seen:
+        joules = energy(
+            sum(f.joules for f in seen),
+            sum(f.joules_low for f in seen),
+            sum(f.joules_high for f in seen),
+        )
+        grams = carbon(
+            sum(f.grams for f in seen), sum(f.low for f in seen), sum(f.high for f in seen)
+        )
+    return f'{title:<24}{len(lines):>5}{seconds:>10}{cpu:>10}  {joules:<24}{grams}'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ class SaveDerivatives(SimpleInterface):  # type: ignore[misc]
         self._results['saved'] = saved
         return runtime
 
-    def _target(self, name: Any, *parts: str) -> Path:
+    def _target(self, name: Callable[..., Path], *parts: str) -> Path:
         relative = name(self.inputs.subject, self.inputs.session or '', *parts)
         target = Path(self.inputs.out_dir) / relative
         target.parent.mkdir(parents=True, exist_ok=True)
