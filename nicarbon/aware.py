@@ -41,6 +41,10 @@ LEDGER_VARIABLE = 'NICARBON_LEDGER'
 """Environment variable that tells workers, on this or another host, where the
 ledger folder of the run is: ``<out>/logs/<run_id>/ledger``."""
 
+RUN_WINDOW_SECONDS = 2.0
+"""Windows of the run are shorter than those of nodes: they are the timeline that
+the pages draw, and there is one run to many nodes."""
+
 _log = logging.getLogger('nicarbon')
 _here = threading.local()
 
@@ -180,11 +184,11 @@ def _watched(interface: str, threads: float) -> Iterator[Watch | None]:
 
 
 def _reason(traceback: str) -> str:
-    """What a formatted traceback says in the end, in one line.
+    r"""What a formatted traceback says in the end, in one line.
 
     Examples
     --------
-    >>> _reason('Traceback (most recent call last):\\n  File "x.py"\\nmy.own.OddError: a\\nb')
+    >>> _reason('Traceback (most recent call last):\n  File "x.py"\nmy.own.OddError: a\nb')
     'OddError: a b'
     """
     words: list[str] = []
@@ -254,9 +258,9 @@ class Recording:
         machine = host.cached(self.folder / 'hosts')
         process = f'{machine.name}-{os.getpid()}-{process_start(os.getpid())}'
         for number, label in enumerate(labels, 1):
-            label = replace(label, run_id=self.run_id, reserved_cores=0.0)
+            own = replace(label, run_id=self.run_id, reserved_cores=0.0)
             ledger.append(
-                self.ledger, unmeasured(label, machine, f'{process}-c{number}', 'cached')
+                self.ledger, unmeasured(own, machine, f'{process}-c{number}', 'cached')
             )
 
 
@@ -290,7 +294,7 @@ def recording(out_dir: Path | str, *, run_id: str | None = None) -> Iterator[Rec
     before = os.environ.get(LEDGER_VARIABLE)
     os.environ[LEDGER_VARIABLE] = str(run.ledger)
     label = Label(kind='run', run_id=run.run_id, reserved_cores=0.0)
-    watch = Watch(label, machine, meters.find(machine), run.ledger, window_seconds=1.0)
+    watch = Watch(label, machine, meters.find(machine), run.ledger, window_seconds=RUN_WINDOW_SECONDS)
     try:
         with watch:
             yield run

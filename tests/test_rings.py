@@ -49,7 +49,8 @@ ALONE: dict[str, set[str]] = {
     'dipy': {'anatomy'},
     'nilearn': {'anatomy', 'demo'},
     'requests': {'grids'},
-    'urllib': {'grids'},
+    'urllib.request': {'grids'},
+    'http': {'grids'},
     'socket': set(),
 }
 
@@ -79,7 +80,7 @@ def _imports(path: Path) -> tuple[set[str], set[str]]:
         for name in names:
             parts = name.split('.')
             if parts[0] != 'nicarbon':
-                foreign.add(parts[0])
+                foreign |= {parts[0], '.'.join(parts[:2])}
             elif len(parts) > 1:
                 own.add(parts[1])
     return own, foreign

@@ -18,9 +18,9 @@ from .numbers import (
     carbon_number,
     duration,
     energy_number,
+    is_known,
     percent,
     scale,
-    was_seen,
 )
 from .words import pue_name, seen_as
 
@@ -51,7 +51,7 @@ def cards(total: Summary, spread: Spread | None = None) -> list[Card]:
     list of Card
     """
     footprint, entries = total.footprint, [line.share.entry for line in total.lines]
-    seen = was_seen(total)
+    seen = is_known(total)
     spent = _card('Energy', energy_number(footprint), seen, _energy_note(total))
     grams = _card('Carbon', carbon_number(footprint), seen, intensity_text(footprint.intensity))
     wall = duration(busy_seconds(entries))

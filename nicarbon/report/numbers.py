@@ -26,7 +26,9 @@ __all__ = [
     'energy_number',
     'factor',
     'is_complete',
+    'is_known',
     'label',
+    'overall',
     'percent',
     'scale',
     'spread_of',
@@ -315,6 +317,21 @@ def is_complete(summary: Summary) -> bool:
         if line.share.entry.outcome == 'ran' and line.footprint is not None
     }
     return bool(stages) and stages == ended
+
+
+def is_known(summary: Summary) -> bool:
+    """Whether its joules mean anything: a sum over nothing seen is not zero.
+
+    What came from the cache is known to have spent nothing.
+    """
+    return was_seen(summary) or (bool(summary.lines) and not summary.unseen)
+
+
+def overall(summary: Summary) -> str | None:
+    """The weakest tier in a summary; ``cached`` when nothing was spent, None when not seen."""
+    if summary.tiers:
+        return max(summary.tiers, key=TIERS.index)
+    return 'cached' if is_known(summary) else None
 
 
 def was_seen(summary: Summary) -> bool:

@@ -12,7 +12,6 @@ from ..summary import Line, Summary
 from .numbers import (
     CARBON,
     ENERGY,
-    TIERS,
     Number,
     Scale,
     busy_seconds,
@@ -20,7 +19,9 @@ from .numbers import (
     duration,
     energy_number,
     factor,
+    is_known,
     label,
+    overall,
     scale,
     spread_of,
     unusual,
@@ -102,7 +103,6 @@ def stage_table(summary: Summary, titles: Mapping[str, str]) -> StageTable:
     grams = scale([footprint.grams for footprint in seen], CARBON)
     rows = tuple(_stage_row(line, titles, energy, grams) for line in summary.lines)
     entries = [line.share.entry for line in summary.lines]
-    tiers = [seen_as(tier) for tier in TIERS if tier in summary.tiers]
     last = StageRow(
         title='All stages',
         name='',
@@ -110,8 +110,8 @@ def stage_table(summary: Summary, titles: Mapping[str, str]) -> StageTable:
         wall=duration(sum(entry.seconds for entry in entries)),
         cpu=duration(sum(entry.cpu_seconds for entry in entries)),
         cores='',
-        cell=_cell(summary.footprint if was_seen(summary) else None, energy, grams),
-        tier=tiers[-1] if tiers else 'not seen',
+        cell=_cell(summary.footprint if is_known(summary) else None, energy, grams),
+        tier=seen_as(overall(summary)),
         error='',
     )
     return StageTable(energy.unit, grams.unit, rows, last)
@@ -128,7 +128,7 @@ def _stage_row(line: Line, titles: Mapping[str, str], energy: Scale, grams: Scal
         cpu='' if cached else duration(entry.cpu_seconds),
         cores='' if cached else f'{entry.reserved_cores:g}',
         cell=_cell(line.footprint, energy, grams),
-        tier='spared' if cached else seen_as(line.share.tier),
+        tier=seen_as('cached' if cached else line.share.tier),
         error=entry.error,
     )
 
@@ -319,8 +319,7 @@ def _subject_row(
     summary: Summary, link: str, far: set[str], energy: Scale, grams: Scale
 ) -> SubjectRow:
     entries = [line.share.entry for line in summary.lines]
-    seen = was_seen(summary)
-    lost, tiers = summary.lost, [tier for tier in TIERS if tier in summary.tiers]
+    lost = summary.lost
     wall, cpu = busy_seconds(entries), sum(entry.cpu_seconds for entry in entries)
     return SubjectRow(
         label(summary),
@@ -328,8 +327,8 @@ def _subject_row(
         _counts(summary.outcomes) + (f', {summary.unseen} not seen' if summary.unseen else ''),
         Number(duration(wall), '', wall),
         Number(duration(cpu), '', cpu),
-        _cell(summary.footprint if seen else None, energy, grams),
+        _cell(summary.footprint if is_known(summary) else None, energy, grams),
         energy.number(lost.joules, lost.joules_low, lost.joules_high) if lost.joules else None,
-        seen_as(tiers[-1] if tiers else None),
+        seen_as(overall(summary)),
         label(summary) in far,
     )

@@ -152,7 +152,7 @@ def lost_sentence(total: Summary) -> str:
 
 def seen_as(tier: str | None) -> str:
     """How a badge names a tier."""
-    return _TIERS.get(tier or '', 'not seen')
+    return _TIERS.get(tier or '', 'spared' if tier == 'cached' else 'not seen')
 
 
 def pue_name(pue: PUE) -> str:

@@ -12,11 +12,11 @@ from ..numbers import (
     Scale,
     Spread,
     is_complete,
+    is_known,
     label,
     scale,
     spread_of,
     unusual,
-    was_seen,
 )
 from .svg import FAULT, INK, MUTED, RULE, Canvas, shorten, ticks
 
@@ -46,7 +46,7 @@ def by_subject(summaries: Sequence[Summary], links: Mapping[str, str] | None = N
         SVG. Subjects that no meter saw are counted in words, not drawn at zero.
     """
     seen = sorted(
-        (summary for summary in summaries if was_seen(summary)),
+        (summary for summary in summaries if is_known(summary)),
         key=lambda summary: (-summary.footprint.joules, label(summary)),
     )
     spread = spread_of([one.footprint.joules for one in seen if is_complete(one)])
@@ -156,7 +156,8 @@ def _intervals(canvas: Canvas, plot: _Plot, seen: Sequence[Summary]) -> None:
         paths[plot.colour(summary)] += f'M{left:.1f} {plot.y(index):.1f}H{right:.1f}'
     for colour, path in paths.items():
         if path:
-            canvas.add('path', d=path, stroke=colour, stroke_opacity=0.45)
+            width = min(1.0, plot.row / 3)
+            canvas.add('path', d=path, stroke=colour, stroke_width=width, stroke_opacity=0.45)
 
 
 def _dot(

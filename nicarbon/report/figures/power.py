@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...ledger import Entry, Window, merge_pairs
 from ...share import Share, share
 from ..numbers import ENERGY, duration, scale
-from .svg import FAULT, INK, MUTED, RULE, Canvas, shorten, stage_colours, ticks
+from .lanes import Lanes, lay
+from .svg import INK, MUTED, RULE, Canvas, shorten, stage_colours, ticks
 
 __all__ = ['timeline']
 
 LEFT, RIGHT, TOP, POWER, GAP = 96.0, 904.0, 44.0, 190.0, 18.0
 """Edges of the plot, height of the power curve, and room below it, in CSS pixels."""
 
-LANES = 320
-"""Lanes get thinner rather than let the figure grow beyond this, in CSS pixels."""
-
-FEW = 12
-"""Subjects up to which each has a lane of its own."""
-
 MOST_NAMED = 16
 """Stages that the legend names; the tips of the blocks name them all."""
-
-MOST_BLOCKS = 600
-"""Stages up to which each is drawn apart, with a tip; more are drawn as one texture."""
 
 FINEST = 160
 """Windows drawn at most: one every five pixels."""
@@ -76,24 +68,14 @@ def timeline(
     rest = (_ELSE,) if subject else (_OWN, _OTHER)
     colours = stage_colours(names) | {_OWN: OVERHEAD, _OTHER: REST, _ELSE: REST}
     slices = _slices(run, own, subject)
-    lanes = _lanes(own)
-    row = min(22.0, LANES / max(len(lanes), 1))
-    bottom = TOP + POWER + GAP + row * len(lanes)
+    axis, top = _Axis.of(run), TOP + POWER + GAP
+    lanes = Lanes(lay(own), top, LEFT, axis.x, colours, titles or {})
     legend = _legend_rows([*(names if len(names) <= MOST_NAMED else ()), *rest], titles or {})
-    canvas = Canvas(bottom + 34 + 20 * len(legend), *_title(run, own, slices))
-    axis = _Axis.of(run)
-    _time_axis(canvas, axis, bottom)
+    canvas = Canvas(lanes.bottom + 34 + 20 * len(legend), *_title(run, own, slices))
+    _time_axis(canvas, axis, lanes.bottom)
     _power(canvas, slices, colours, axis, _idle(run))
-    if len(own) <= MOST_BLOCKS:
-        for index, lane in enumerate(lanes):
-            for one in lane:
-                _block(
-                    canvas, one, colours, axis, TOP + POWER + GAP + row * index, row, titles or {}
-                )
-    else:
-        _crowd(canvas, lanes, colours, axis, row)
-    _lane_labels(canvas, lanes, row)
-    _legend(canvas, legend, colours, bottom + 46)
+    lanes.draw(canvas)
+    _legend(canvas, legend, colours, lanes.bottom + 46)
     return canvas.text()
 
 
@@ -126,9 +108,10 @@ def _slices(run: Entry, shares: Sequence[Share], subject: str) -> list[_Slice]:
     while len(windows) > FINEST:
         windows = merge_pairs(windows)
     parts = [_joules(replace(run, windows=(window,)), shares) for window in windows]
-    sums: Counter[str] = Counter()
+    sums: dict[str, float] = defaultdict(float)
     for part in parts:
-        sums.update(part)
+        for key, joules in part.items():
+            sums[key] += joules
     charged = {one.entry.entry_id: one.joules['reserved'] for one in shares}
     overhead = share([run, *(one.entry for one in shares)]).balances[0].overhead_joules
     charged[_OWN] = 0.0 if subject else overhead
@@ -136,7 +119,7 @@ def _slices(run: Entry, shares: Sequence[Share], subject: str) -> list[_Slice]:
     slices = []
     for window, part in zip(windows, parts, strict=True):
         seen = [joules for joules in window.joules if joules is not None]
-        watts: Counter[str] = Counter()
+        watts: dict[str, float] = defaultdict(float)
         for key, joules in part.items():
             if sums[key]:
                 watts[stage.get(key, key)] += joules * charged[key] / sums[key] / window.seconds
@@ -147,7 +130,7 @@ def _slices(run: Entry, shares: Sequence[Share], subject: str) -> list[_Slice]:
     return slices
 
 
-def _joules(run: Entry, shares: Sequence[Share]) -> Counter[str]:
+def _joules(run: Entry, shares: Sequence[Share]) -> dict[str, float]:
     """Joules by entry, and of the overhead, in the one window that a run is cut to."""
     window = run.windows[0]
     nodes = [
@@ -156,7 +139,7 @@ def _joules(run: Entry, shares: Sequence[Share]) -> Counter[str]:
         if one.entry.windows[0].start < window.stop and one.entry.windows[-1].stop > window.start
     ]
     sharing = share([run, *nodes])
-    joules = Counter({one.entry.entry_id: one.joules['reserved'] for one in sharing.shares})
+    joules = {one.entry.entry_id: one.joules['reserved'] for one in sharing.shares}
     joules[_OWN] = sharing.balances[0].overhead_joules
     return joules
 
@@ -167,26 +150,6 @@ def _idle(run: Entry) -> float | None:
         r.idle_watts for r in run.readings if r.idle_watts is not None and r.joules is not None
     ]
     return sum(known) if known else None
-
-
-def _lanes(shares: Sequence[Share]) -> list[list[Share]]:
-    """Lay blocks in lanes without overlap: one lane per subject while they are few."""
-    apart = len({_who(one.entry) for one in shares}) <= FEW
-    lanes: list[list[Share]] = []
-    for one in sorted(shares, key=lambda one: (one.entry.start or 0.0, one.entry.entry_id)):
-        start, who = one.entry.start or 0.0, _who(one.entry)
-        free = [lane for lane in lanes if lane[-1].entry.windows[-1].stop <= start + 1e-6]
-        same = [lane for lane in free if _who(lane[-1].entry) == who]
-        choice = same or ([] if apart else free)
-        if choice:
-            choice[0].append(one)
-        else:
-            lanes.append([one])
-    return sorted(lanes, key=lambda lane: _who(lane[0].entry)) if apart else lanes
-
-
-def _who(entry: Entry) -> tuple[str, str]:
-    return entry.subject, entry.session
 
 
 def _title(run: Entry, shares: Sequence[Share], slices: Sequence[_Slice]) -> tuple[str, str]:
@@ -256,106 +219,14 @@ def _areas(
     for one in slices:
         y = TOP + POWER
         left = axis.x(one.window.start)
-        width = axis.x(one.window.stop) - left
+        right = axis.x(one.window.stop)
         for name in colours:
             height = one.watts.get(name, 0.0) * per_watt
             if height >= 0.05:
                 y -= height
-                rectangle = f'M{left:.1f} {y:.1f}h{width:.1f}v{height:.1f}h-{width:.1f}z'
+                rectangle = f'M{left:.1f} {y:.1f}H{right:.1f}V{y + height:.1f}H{left:.1f}z'
                 paths[name] = paths.get(name, '') + rectangle
     return paths
-
-
-def _block(
-    canvas: Canvas,
-    one: Share,
-    colours: dict[str, str],
-    axis: _Axis,
-    top: float,
-    row: float,
-    titles: Mapping[str, str],
-) -> None:
-    entry = one.entry
-    stage = entry.stage or entry.node
-    name = titles.get(stage, stage)
-    left, right = axis.x(entry.windows[0].start), axis.x(entry.windows[-1].stop)
-    width = max(right - left, 0.8)
-    lost = entry.outcome in {'failed', 'killed'}
-    canvas.add(
-        'rect', x=left, y=top + min(1.5, row / 8), width=width, height=row - min(3.0, row / 4),
-        fill=canvas.hatch(FAULT) if lost else colours[stage], tip=_tip(one, name),
-        stroke='#fff' if row > 8 else None, stroke_width=0.6 if row > 8 else None,
-    )  # fmt: skip
-    room = int((width - 8) / 6.6)
-    if row >= 15 and room >= min(len(name), 4) and not lost:
-        canvas.add(
-            'text', shorten(name, room), x=left + 5, y=top + row / 2 + 4, font_size=11,
-            fill=_on(colours[stage]), pointer_events='none',
-        )  # fmt: skip
-
-
-def _crowd(
-    canvas: Canvas,
-    lanes: Sequence[Sequence[Share]],
-    colours: dict[str, str],
-    axis: _Axis,
-    row: float,
-) -> None:
-    """One path per stage; of blocks within one pixel, the first stands for all."""
-    paths: dict[str, str] = {}
-    for index, lane in enumerate(lanes):
-        top, reached = TOP + POWER + GAP + row * index, 0.0
-        for entry in (one.entry for one in lane):
-            left, right = axis.x(entry.windows[0].start), axis.x(entry.windows[-1].stop)
-            if right < reached:
-                continue
-            reached = max(right, left + 1)
-            lost = entry.outcome in {'failed', 'killed'}
-            key = FAULT if lost else colours[entry.stage or entry.node]
-            block = (
-                f'M{left:.1f} {top:.1f}H{reached:.1f}v{row - min(1.0, row / 4):.1f}H{left:.1f}z'
-            )
-            paths[key] = paths.get(key, '') + block
-    for colour, path in paths.items():
-        canvas.add('path', d=path, fill=colour)
-
-
-def _on(colour: str) -> str:
-    """Black or white, whichever reads better on a colour."""
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 128 else '#fff'
-
-
-def _tip(one: Share, name: str) -> str:
-    entry, joules = one.entry, one.joules['reserved']
-    who = '_'.join(
-        filter(None, (f'sub-{entry.subject}', entry.session and f'ses-{entry.session}'))
-    )
-    words = f'{who if entry.subject else ""} {name}'.strip()
-    spent = 'not seen'
-    if one.tier is not None:
-        unit = scale([joules], ENERGY)
-        number = unit.number(joules, joules / one.u_rel, joules * one.u_rel)
-        spent = f'{number.text} {unit.unit}' + (f' ({number.interval})' if number.interval else '')
-    outcome = '' if entry.outcome == 'ran' else f', {entry.outcome}'
-    return f'{words}: {duration(entry.seconds)}, {spent}{outcome}'
-
-
-def _lane_labels(canvas: Canvas, lanes: Sequence[Sequence[Share]], row: float) -> None:
-    """Name the subject before its first lane, if lanes belong to subjects at all."""
-    owners = [{_who(one.entry) for one in lane} for lane in lanes]
-    if any(len(owner) > 1 for owner in owners):
-        words = f'{len(set().union(*owners))} subjects'
-        canvas.add('text', words, x=LEFT - 8, y=TOP + POWER + 32, text_anchor='end', fill=MUTED)
-        return
-    for index, (subject, session) in enumerate(owner for (owner,) in owners):
-        if index and owners[index - 1] == owners[index]:
-            continue
-        name = '_'.join(filter(None, (subject and f'sub-{subject}', session and f'ses-{session}')))
-        y = TOP + POWER + GAP + row * index + row / 2 + 4
-        canvas.add(
-            'text', shorten(name, 13), x=LEFT - 8, y=y, text_anchor='end', tip=name, font_size=11.5
-        )
 
 
 def _time_axis(canvas: Canvas, axis: _Axis, bottom: float) -> None:

@@ -155,7 +155,8 @@ def _grey(image: Volume, mask: Any) -> Volume:
     # The noise of the air is not worth its bytes.
     low = min(float(np.percentile(image, 25)), 0.15 * high)
     scaled = (image - low) * (250.0 / max(high - low, 1e-6))
-    return np.clip(scaled, 0, 255).astype(np.float32)
+    grey: Volume = np.clip(scaled, 0, 255).astype(np.float32)
+    return grey
 
 
 def _tiles(head: _Head) -> tuple[list[_Tile], float, float]:

@@ -165,6 +165,7 @@ class Canvas:
         self.key = f'f{digest.hexdigest()[:10]}'
         self._parts: list[str] = []
         self._open: list[str] = []
+        self._defined: set[str] = set()
         self.open(
             'svg',
             xmlns='http://www.w3.org/2000/svg',
@@ -207,6 +208,9 @@ class Canvas:
     def hatch(self, colour: str) -> str:
         """Define a hatching in a colour, and return the paint that refers to it."""
         name = f'{self.key}-h{colour.lstrip("#")}'
+        if name in self._defined:
+            return f'url(#{name})'
+        self._defined.add(name)
         self.open(
             'pattern', id=name, width=5, height=5, patternUnits='userSpaceOnUse',
             patternTransform='rotate(45)',
