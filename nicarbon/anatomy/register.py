@@ -24,6 +24,21 @@ __all__ = ['Warp', 'affine', 'rigid', 'warp']
 
 Matrix = npt.NDArray[np.float64]
 
+#: How far round the template's brain the affine metric looks: far enough to see
+#: the dark ring of fluid and skull, not so far as to see the scalp.
+MARGIN_MM = 6.0
+#: Height of the part of the head that holds the brain; its centroid is the first guess.
+CROWN_MM = 130.0
+#: Poses tried: pitch, roll and yaw in degrees; offset from the guess in mm; size
+#: of the subject's brain in units of the template's. The optimiser does the rest.
+ANGLES_DEG = (-24.0, 0.0, 24.0)
+OFFSETS_MM = (-20.0, 0.0, 20.0)
+SIZES = (0.85, 1.0)
+#: So many of the best poses are optimised before one is chosen.
+FINALISTS = 3
+#: Iterations of SyN at 8, 4 and 2 mm; more gain nothing (docs/structural.md).
+ITERATIONS = (10, 10, 5)
+
 
 @dataclass(frozen=True)
 class Warp:
@@ -44,6 +59,13 @@ class Warp:
 
 def rigid(fixed: nib.Nifti1Image, moving: nib.Nifti1Image, threads: int = 1) -> Matrix:
     """Align two images of one head, 6 degrees of freedom.
+
+    Parameters
+    ----------
+    fixed, moving : nibabel.Nifti1Image
+        Conformed heads, roughly in one pose.
+    threads : int
+        Threads that SimpleITK may use.
 
     Returns
     -------
@@ -105,20 +127,6 @@ def affine(image: nib.Nifti1Image, template: Template, threads: int = 1) -> Matr
             method.SetInitialTransform(best, inPlace=True)
             method.Execute(fixed, _coarse(moving, 2))
         return _matrix(best)
-
-
-#: How far round the template's brain the affine metric looks: far enough to see
-#: the dark ring of fluid and skull, not so far as to see the scalp.
-MARGIN_MM = 6.0
-#: Height of the part of the head that holds the brain; its centroid is the first guess.
-CROWN_MM = 130.0
-#: Poses tried: pitch, roll and yaw in degrees; offset from the guess in mm; size
-#: of the subject's brain in units of the template's. The optimiser does the rest.
-ANGLES_DEG = (-24.0, 0.0, 24.0)
-OFFSETS_MM = (-20.0, 0.0, 20.0)
-SIZES = (0.85, 1.0)
-#: So many of the best poses are optimised before one is chosen.
-FINALISTS = 3
 
 
 def _first_pose(fixed: Any, moving: Any, mask: Any) -> Any:
@@ -238,10 +246,6 @@ def warp(image: nib.Nifti1Image, matrix: Matrix, template: Template, threads: in
         forward=composite(base, eye, there * size, base.affine, matrix),
         inverse=composite(coarse, np.linalg.inv(matrix), back * size, base.affine, eye),
     )
-
-
-#: Iterations at 8, 4 and 2 mm.
-ITERATIONS = (10, 10, 5)
 
 
 def _syn(fixed: npt.NDArray[Any], moving: npt.NDArray[Any]) -> tuple[Any, Any]:

@@ -177,7 +177,7 @@ def _prepare(plan: _Plan) -> None:
 def _versions() -> dict[str, str]:
     from importlib.metadata import version
 
-    return {name: version(name) for name in ('nicarbon', 'nipype', *PACKAGES.values())}
+    return {name: version(name) for name in ('nipype', *PACKAGES.values())}
 
 
 def _run(plan: _Plan, screen: Any) -> int:

@@ -53,7 +53,8 @@ def cards(total: Summary, spread: Spread | None = None) -> list[Card]:
     footprint, entries = total.footprint, [line.share.entry for line in total.lines]
     seen = is_known(total)
     spent = _card('Energy', energy_number(footprint), seen, _energy_note(total))
-    grams = _card('Carbon', carbon_number(footprint), seen, intensity_text(footprint.intensity))
+    grid = f'{intensity_text(footprint.intensity)}, {footprint.intensity.tier}'
+    grams = _card('Carbon', carbon_number(footprint), seen, grid)
     wall = duration(busy_seconds(entries))
     cpu = duration(sum(entry.cpu_seconds for entry in entries))
     time = Card('Time', wall, f'{cpu} of CPU time', 'wall clock while a stage ran; both measured')
@@ -91,9 +92,10 @@ def _coverage(total: Summary) -> tuple[str, str, str]:
     parts = [f'{percent(total.tiers[t])} {seen_as(t)}' for t in TIERS if t in total.tiers]  # type: ignore[index]
     ran = sum(line.share.entry.outcome != 'cached' for line in total.lines)
     seen = ran - total.unseen
-    note = f'{seen} of {ran} stages seen by a meter'
+    note = f'energy known for {seen} of {ran} stages'
     cached = total.outcomes.get('cached', 0)
-    first, _, name = parts[0].rpartition(' ') if parts else ('not seen', '', '')
+    nothing = ('none', '', 'nothing new was spent') if is_known(total) else ('not seen', '', '')
+    first, _, name = parts[0].rpartition(' ') if parts else nothing
     none = ['none metered'] if parts and 'measured' not in total.tiers else []
     note += f', {cached} taken from the cache' if cached else ''
     return first, ', '.join([*filter(None, [name]), *parts[1:], *none]), note
@@ -113,6 +115,9 @@ class ComponentRow:
 
 _NAMES = {'cpu': 'Processor (CPU)', 'dram': 'Memory (DRAM)', 'gpu': 'Graphics (GPU)'}
 _WHOLE = 'Rest of the machine (disks, fans, power supply)'
+
+NOBODY = 'neither meter nor model'
+"""Who saw what is not seen."""
 
 
 def components(total: Summary, runs: Iterable[Entry] = ()) -> list[ComponentRow]:
@@ -137,7 +142,7 @@ def components(total: Summary, runs: Iterable[Entry] = ()) -> list[ComponentRow]
     order.sort(key=lambda name: list(_NAMES).index(_kind(name)) if _kind(name) in _NAMES else 9)
     rows = [_component(name, readings.get(name, []), total) for name in order]
     if 'node' not in kinds:
-        rows.append(ComponentRow(_WHOLE, 'not seen', 'no meter', '', '', ''))
+        rows.append(ComponentRow(_WHOLE, 'not seen', NOBODY, '', '', ''))
     return rows
 
 
@@ -149,7 +154,7 @@ def _component(name: str, readings: Sequence[Reading], total: Summary) -> Compon
     title = _NAMES.get(_kind(name), name) + (f' {name[4:]}' if name.startswith('gpu:') else '')
     seen = [reading for reading in readings if reading.joules is not None]
     if not seen:
-        return ComponentRow(title, 'not seen', 'no meter', '', '', '')
+        return ComponentRow(title, 'not seen', NOBODY, '', '', '')
     worst = max(seen, key=lambda reading: (TIERS.index(reading.tier), reading.u_rel))
     methods = ', '.join(dict.fromkeys(reading.method for reading in seen))
     if len(seen) < len(readings):

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ['Context', 'Option', 'group_page', 'subject_page']
 
-MOST_TIMELINES = 6
-"""Timelines drawn on one page: those of the runs that used the most."""
+MOST_DRAWN = 6
+"""Runs shown in full on one page, with timeline and balance: those that used the most."""
 
 MOST_EMBEDDED = 100_000
 """Characters of tables that are embedded; beyond, the page links to the files beside it."""
@@ -176,7 +176,7 @@ def _balances(context: Context, runs: Sequence[Entry], subject: str = '') -> lis
     by_place = {(run.run_id, run.host): run for run in runs}
     return [
         balance_view(balance, by_place.get((balance.run_id, balance.host)), subject)
-        for balance in context.balances
+        for balance in sorted(context.balances, key=lambda one: -one.host_joules)
         if not subject or subject in balance.by_subject
     ]
 
@@ -185,7 +185,7 @@ def _timelines(
     runs: Sequence[Entry], shares: Sequence[Share], titles: Mapping[str, str], subject: str = ''
 ) -> list[tuple[Entry, str]]:
     largest = sorted(runs, key=lambda run: -sum(r.joules or 0.0 for r in run.readings))
-    drawn = sorted(largest[:MOST_TIMELINES], key=lambda run: run.started)
+    drawn = sorted(largest[:MOST_DRAWN], key=lambda run: run.started)
     return [(run, draw.timeline(run, shares, subject=subject, titles=titles)) for run in drawn]
 
 
@@ -215,6 +215,7 @@ def _render(template: str, context: Context, **values: object) -> str:
         script=script,
         style_hash=_hash(style),
         script_hash=_hash(script),
+        most_drawn=MOST_DRAWN,
         **values,
     )
 

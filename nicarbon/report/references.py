@@ -62,19 +62,47 @@ REFERENCES = {
   doi     = {10.1016/j.neuroimage.2010.07.033}
 }""",
     ),
-    '10.1109/42.906424': Reference(
-        'Zhang et al., 2001',
+    '10.1016/j.media.2007.06.004': Reference(
+        'Avants et al., 2008',
         """\
-@article{zhang2001,
-  author  = {Zhang, Yongyue and Brady, Michael and Smith, Stephen},
-  title   = {Segmentation of brain {MR} images through a hidden {Markov} random field model
-             and the expectation-maximization algorithm},
-  journal = {IEEE Transactions on Medical Imaging},
-  year    = {2001},
-  volume  = {20},
+@article{avants2008,
+  author  = {Avants, Brian B. and Epstein, Charles L. and Grossman, Murray and Gee, James C.},
+  title   = {Symmetric diffeomorphic image registration with cross-correlation: Evaluating
+             automated labeling of elderly and neurodegenerative brain},
+  journal = {Medical Image Analysis},
+  year    = {2008},
+  volume  = {12},
   number  = {1},
-  pages   = {45--57},
-  doi     = {10.1109/42.906424}
+  pages   = {26--41},
+  doi     = {10.1016/j.media.2007.06.004}
+}""",
+    ),
+    '10.1016/j.neuroimage.2005.02.018': Reference(
+        'Ashburner and Friston, 2005',
+        """\
+@article{ashburner2005,
+  author  = {Ashburner, John and Friston, Karl J.},
+  title   = {Unified segmentation},
+  journal = {NeuroImage},
+  year    = {2005},
+  volume  = {26},
+  number  = {3},
+  pages   = {839--851},
+  doi     = {10.1016/j.neuroimage.2005.02.018}
+}""",
+    ),
+    '10.1109/42.811270': Reference(
+        'Van Leemput et al., 1999',
+        """\
+@article{vanleemput1999,
+  author  = {{Van Leemput}, Koen and Maes, Frederik and Vandermeulen, Dirk and Suetens, Paul},
+  title   = {Automated model-based tissue classification of {MR} images of the brain},
+  journal = {IEEE Transactions on Medical Imaging},
+  year    = {1999},
+  volume  = {18},
+  number  = {10},
+  pages   = {897--908},
+  doi     = {10.1109/42.811270}
 }""",
     ),
     SCI: Reference(
@@ -157,8 +185,8 @@ def bibtex(keys: Iterable[str]) -> str:
 
     Examples
     --------
-    >>> bibtex(['10.1109/42.906424']).splitlines()[0]
-    '@article{zhang2001,'
+    >>> bibtex(['10.1109/42.811270']).splitlines()[0]
+    '@article{vanleemput1999,'
     >>> bibtex(['10.1000/unknown'])
     '@misc{10.1000/unknown,\n  doi = {10.1000/unknown}\n}\n'
     """

@@ -56,7 +56,6 @@ class StageRow:
     """One stage that was run once."""
 
     title: str
-    name: str
     outcome: str
     wall: str
     cpu: str
@@ -105,7 +104,6 @@ def stage_table(summary: Summary, titles: Mapping[str, str]) -> StageTable:
     entries = [line.share.entry for line in summary.lines]
     last = StageRow(
         title='All stages',
-        name='',
         outcome='',
         wall=duration(sum(entry.seconds for entry in entries)),
         cpu=duration(sum(entry.cpu_seconds for entry in entries)),
@@ -122,7 +120,6 @@ def _stage_row(line: Line, titles: Mapping[str, str], energy: Scale, grams: Scal
     cached = entry.outcome == 'cached'
     return StageRow(
         title=titles.get(entry.stage, entry.stage or entry.node or 'unnamed'),
-        name=entry.node,
         outcome=entry.outcome,
         wall='' if cached else duration(entry.seconds),
         cpu='' if cached else duration(entry.cpu_seconds),

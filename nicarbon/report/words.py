@@ -69,8 +69,8 @@ def _typical(spread: Spread | None) -> str:
 def _unspent(total: Summary, who: str) -> str:
     if total.unseen:
         return (
-            f'What reconstructing {who} used is not known: no meter saw any of the '
-            f'{total.unseen} stages that ran.'
+            f'What reconstructing {who} used is not known: neither meter nor model saw any of '
+            f'the {total.unseen} stages that ran.'
         )
     return f'Nothing new was spent on {who}: all {len(total.lines)} stages came from the cache.'
 
@@ -134,7 +134,7 @@ def coverage(total: Summary) -> str:
         )
     if total.unseen:
         stages = 'stage was' if total.unseen == 1 else 'stages were'
-        text += f'; {total.unseen} {stages} not seen by any meter and not counted'
+        text += f'; {total.unseen} {stages} not seen and not counted'
     return text
 
 
@@ -145,7 +145,7 @@ def lost_sentence(total: Summary) -> str:
         return ''
     stages = 'stage' if count == 1 else 'stages'
     if not total.lost.joules:
-        return f'{count} {stages} failed or were killed; no meter saw what that took.'
+        return f'{count} {stages} failed or were killed; what that took was not seen.'
     lost = energy(total.lost.joules, total.lost.joules_low, total.lost.joules_high)
     return f'{lost} of it went to {count} {stages} that failed or were killed.'
 

@@ -43,7 +43,7 @@ def by_subject(summaries: Sequence[Summary], links: Mapping[str, str] | None = N
     Returns
     -------
     str
-        SVG. Subjects that no meter saw are counted in words, not drawn at zero.
+        SVG. Subjects that were not seen are counted in words, not drawn at zero.
     """
     seen = sorted(
         (summary for summary in summaries if is_known(summary)),
@@ -110,7 +110,7 @@ def _describe(
         number = unit.number(spread.median, spread.low, spread.high)
         words += f', median {number.text} {unit.unit}'
         words += f' ({spread.name} {number.interval})' if number.interval else ''
-    return f'{words}; {missing} not seen by any meter.'
+    return f'{words}; {missing} not seen.'
 
 
 def _verdict(count: int, far: Sequence[Summary] | None) -> str:
