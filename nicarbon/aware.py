@@ -259,9 +259,7 @@ class Recording:
         process = f'{machine.name}-{os.getpid()}-{process_start(os.getpid())}'
         for number, label in enumerate(labels, 1):
             own = replace(label, run_id=self.run_id, reserved_cores=0.0)
-            ledger.append(
-                self.ledger, unmeasured(own, machine, f'{process}-c{number}', 'cached')
-            )
+            ledger.append(self.ledger, unmeasured(own, machine, f'{process}-c{number}', 'cached'))
 
 
 @contextmanager
@@ -294,7 +292,9 @@ def recording(out_dir: Path | str, *, run_id: str | None = None) -> Iterator[Rec
     before = os.environ.get(LEDGER_VARIABLE)
     os.environ[LEDGER_VARIABLE] = str(run.ledger)
     label = Label(kind='run', run_id=run.run_id, reserved_cores=0.0)
-    watch = Watch(label, machine, meters.find(machine), run.ledger, window_seconds=RUN_WINDOW_SECONDS)
+    watch = Watch(
+        label, machine, meters.find(machine), run.ledger, window_seconds=RUN_WINDOW_SECONDS
+    )
     try:
         with watch:
             yield run

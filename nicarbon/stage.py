@@ -96,7 +96,9 @@ def stages(tool: str) -> tuple[Stage, ...]:
 
 
 def _unfold(tool: str, row: dict[str, Any]) -> Iterator[Stage]:
-    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in row.items()}
+    values: dict[str, Any] = {
+        key: tuple(v) if isinstance(v, list) else v for key, v in row.items()
+    }
     sides: tuple[Hemi, ...] = ('lh', 'rh') if values.pop('hemi', False) else ('',)
     for hemi in sides:
         yield Stage(tool=tool, hemi=hemi, **values)
