@@ -114,7 +114,6 @@ def group_page(
     """
     shares = [line.share for line in dataset.lines]
     titles = _titles(context)
-    order = list(titles)
     spread = spread_of([one.footprint.joules for one in subjects if is_complete(one)])
     count = len({one.subject for one in subjects})
     who = f'{count} participant{"" if count == 1 else "s"}'
@@ -128,22 +127,13 @@ def group_page(
         cards=cards(dataset, spread),
         components=components(dataset, context.runs),
         assumptions=assumptions(dataset),
-        kinds=kinds_table(dataset, order, titles),
-        bars=draw.totals(dataset, order, titles),
+        kinds=kinds_table(dataset, list(titles), titles),
+        bars=draw.totals(dataset, list(titles), titles),
         dots=draw.by_subject(subjects, links),
         subjects=subjects_table(subjects, links),
         unusual=None if far is None else [(label(o), links.get(o.subject, '')) for o in far],
         lost=lost_sentence(dataset),
-        failures=[
-            (
-                entry.subject,
-                entry.session,
-                titles.get(entry.stage, entry.stage or entry.node),
-                entry,
-            )
-            for entry in (line.share.entry for line in dataset.lines)
-            if entry.outcome in {'failed', 'killed'}
-        ],
+        failures=_failures(dataset, titles),
         cached=dataset.outcomes.get('cached', 0),
         policies=policies(dataset) if was_seen(dataset) else [],
         balances=_balances(context, context.runs),
@@ -152,6 +142,16 @@ def group_page(
         methods=methods(dataset, context),
         bibtex=bibtex(citations(dataset, context)),
     )
+
+
+def _failures(dataset: Summary, titles: Mapping[str, str]) -> list[tuple[str, str, str, Entry]]:
+    """Subject, session, stage and entry of what failed or was killed."""
+    entries = [line.share.entry for line in dataset.lines]
+    return [
+        (one.subject, one.session, titles.get(one.stage, one.stage or one.node), one)
+        for one in entries
+        if one.outcome in {'failed', 'killed'}
+    ]
 
 
 def _whole(summaries: Sequence[Summary], shares: Iterable[Share], subject: str) -> Summary | None:
