@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 
-__all__ = ['JOULES_PER_KWH', 'carbon', 'energy', 'spread', 'with_interval']
+__all__ = ['CARBON', 'ENERGY', 'JOULES_PER_KWH', 'carbon', 'energy', 'spread', 'with_interval']
 
 JOULES_PER_KWH = 3_600_000.0
 """Exact by the definition of the watt hour (3600 s times 1000 W)."""
 
-_ENERGY = ((3.6e6, 'kWh'), (3.6e3, 'Wh'), (1.0, 'J'))
-_CARBON = ((1e6, 't'), (1e3, 'kg'), (1.0, 'g'), (1e-3, 'mg'))
+ENERGY = ((3.6e6, 'kWh'), (3.6e3, 'Wh'), (1.0, 'J'))
+"""Units of energy: size in joules and name, largest first."""
+
+CARBON = ((1e6, 'tCO2e'), (1e3, 'kgCO2e'), (1.0, 'gCO2e'), (1e-3, 'mgCO2e'))
+"""Units of carbon: size in grams and name, largest first."""
 
 
 def energy(joules: float, low: float | None = None, high: float | None = None) -> str:
@@ -36,7 +39,7 @@ def energy(joules: float, low: float | None = None, high: float | None = None) -
     >>> energy(390600, 195300, 781200)
     '110 Wh (54–220)'
     """
-    return with_interval(joules, low, high, _ENERGY)
+    return with_interval(joules, low, high, ENERGY)
 
 
 def carbon(grams: float, low: float | None = None, high: float | None = None) -> str:
@@ -60,9 +63,7 @@ def carbon(grams: float, low: float | None = None, high: float | None = None) ->
     >>> carbon(38_000), carbon(0.0)
     ('38.0 kgCO2e', '0 gCO2e')
     """
-    number, _, rest = with_interval(grams, low, high, _CARBON).partition(' ')
-    unit, _, interval = rest.partition(' ')
-    return f'{number} {unit}CO2e {interval}'.rstrip()
+    return with_interval(grams, low, high, CARBON)
 
 
 def with_interval(

@@ -40,7 +40,7 @@ def correct(image: nib.Nifti1Image, threads: int = 1) -> tuple[nib.Nifti1Image, 
         Float32, around 1, such that ``corrected * field + offset`` is the input.
     """
     import nibabel as nib
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     from .itk import to_itk
     from .threads import limit

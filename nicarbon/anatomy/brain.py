@@ -134,7 +134,7 @@ def _follow(data: Array, expected: Mask, maps: list[Array], size: float, limits:
 
 def signed_distance(mask: Mask, size: float) -> Array:
     """Signed distance in mm from the border of a mask, positive outside."""
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     distance = sitk.SignedMaurerDistanceMap(
         sitk.GetImageFromArray(mask.astype(np.uint8)), squaredDistance=False
@@ -145,7 +145,7 @@ def signed_distance(mask: Mask, size: float) -> Array:
 
 def _morph(name: str, mask: Mask, voxels: int) -> Mask:
     """Run a morphological filter of ITK with a ball."""
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     image = sitk.GetImageFromArray(mask.astype(np.uint8))
     out: Mask = sitk.GetArrayFromImage(getattr(sitk, name)(image, [voxels] * 3)) > 0

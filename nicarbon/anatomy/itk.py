@@ -35,7 +35,7 @@ def to_itk(image: nib.Nifti1Image, dtype: npt.DTypeLike = np.float32) -> Any:
     SimpleITK.Image
         The same voxels at the same places.
     """
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
     from nibabel.affines import voxel_sizes
 
     out = sitk.GetImageFromArray(np.asarray(image.dataobj, dtype=dtype).T)
@@ -50,7 +50,7 @@ def to_itk(image: nib.Nifti1Image, dtype: npt.DTypeLike = np.float32) -> Any:
 def from_itk(image: Any, dtype: npt.DTypeLike = np.float32) -> nib.Nifti1Image:
     """Convert a 3-D scalar SimpleITK image; the inverse of :func:`to_itk`."""
     import nibabel as nib
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
@@ -63,7 +63,7 @@ def from_itk(image: Any, dtype: npt.DTypeLike = np.float32) -> nib.Nifti1Image:
 
 def itk_affine(matrix: npt.ArrayLike) -> Any:
     """Turn a 4 x 4 matrix on RAS millimetres into a SimpleITK.AffineTransform."""
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     lps = LPS @ np.asarray(matrix, dtype=float) @ LPS
     transform = sitk.AffineTransform(3)
@@ -75,7 +75,7 @@ def itk_affine(matrix: npt.ArrayLike) -> Any:
 def itk_field(field: nib.Nifti1Image) -> Any:
     """Turn a 5-D field on LPS millimetres into a SimpleITK.DisplacementFieldTransform."""
     import nibabel as nib
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     data = np.asarray(field.dataobj, dtype=np.float64)[:, :, :, 0]
     vectors = sitk.GetImageFromArray(data.transpose(2, 1, 0, 3), isVector=True)

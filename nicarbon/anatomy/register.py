@@ -72,7 +72,7 @@ def rigid(fixed: nib.Nifti1Image, moving: nib.Nifti1Image, threads: int = 1) -> 
     ndarray
         4 x 4, fixed to moving, RAS mm.
     """
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     from .itk import to_itk
     from .threads import limit
@@ -111,7 +111,7 @@ def affine(image: nib.Nifti1Image, template: Template, threads: int = 1) -> Matr
     brain mask of the template, so that scalp and neck do not count. The start
     is the best of a grid of poses, put in place by the top of the head.
     """
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     from .itk import to_itk
     from .threads import limit
@@ -131,7 +131,7 @@ def affine(image: nib.Nifti1Image, template: Template, threads: int = 1) -> Matr
 
 def _first_pose(fixed: Any, moving: Any, mask: Any) -> Any:
     """Best affine at 8 mm of a grid of poses: pitch and place first, then all angles."""
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     mask = sitk.Resample(mask, fixed, sitk.Transform(), sitk.sitkNearestNeighbor)
     shape = sitk.LabelShapeStatisticsImageFilter()
@@ -170,7 +170,7 @@ def _pose(
     centre: Matrix, guess: Matrix, angles: Sequence[float], offset: Sequence[float], size: float
 ) -> Any:
     """Affine of ITK: turn and scale about the template's centre, then move."""
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     turn = sitk.Euler3DTransform()
     turn.SetRotation(*np.radians(angles).tolist())
@@ -183,7 +183,7 @@ def _pose(
 
 def _crown(head: Any) -> Matrix:
     """Centroid of the upper part of a head, LPS mm."""
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     bright = sitk.GetArrayFromImage(sitk.OtsuThreshold(head, 0, 1, 128))
     steps = np.reshape(head.GetDirection(), (3, 3)) * head.GetSpacing()
@@ -195,7 +195,7 @@ def _crown(head: Any) -> Matrix:
 
 def _coarse(image: Any, voxel_mm: float) -> Any:
     """Blur and shrink to about a voxel size."""
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     factor = max(1, round(voxel_mm / image.GetSpacing()[0]))
     blurred = sitk.SmoothingRecursiveGaussian(image, voxel_mm / 2) if factor > 1 else image
@@ -261,7 +261,7 @@ def _syn(fixed: npt.NDArray[Any], moving: npt.NDArray[Any]) -> tuple[Any, Any]:
 
 
 def _method(shrink: int, smooth_mm: float) -> Any:
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(32)

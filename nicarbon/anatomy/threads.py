@@ -41,7 +41,7 @@ def limit(threads: int) -> Iterator[None]:
     ValueError: 0 threads cannot work; give 1 or more
     """
     import scipy.linalg  # noqa: F401 - its BLAS can be held only once it is loaded
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
     from threadpoolctl import threadpool_limits
 
     if threads < 1:

@@ -50,7 +50,7 @@ def resample(
     nibabel.Nifti1Image
         Float32; 0 where `moving` does not reach.
     """
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     from .itk import from_itk, itk_affine, itk_field, to_itk
     from .threads import limit

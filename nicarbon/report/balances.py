@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..ledger import Entry
+from ..quantity import ENERGY
 from ..share import Balance
-from .numbers import ENERGY, TIERS, Number, duration, percent, scale
+from .numbers import TIERS, Number, duration, percent, scale
 from .words import seen_as
 
 __all__ = ['BalancePart', 'BalanceView', 'balance_view']

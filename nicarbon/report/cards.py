@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..ledger import Entry, Reading
+from ..quantity import ENERGY
 from ..summary import Summary
 from .methods import intensity_text
 from .numbers import (
-    ENERGY,
     TIERS,
     Number,
     Spread,

@@ -9,12 +9,10 @@ from typing import get_args
 
 from ..account import Footprint
 from ..ledger import Entry, Tier
-from ..quantity import with_interval
+from ..quantity import CARBON, ENERGY, with_interval
 from ..summary import Summary
 
 __all__ = [
-    'CARBON',
-    'ENERGY',
     'FENCE_LEAST',
     'TIERS',
     'Number',
@@ -36,8 +34,6 @@ __all__ = [
     'was_seen',
 ]
 
-ENERGY = ((3.6e6, 'kWh'), (3.6e3, 'Wh'), (1.0, 'J'), (1e-3, 'mJ'))
-CARBON = ((1e6, 'tCO2e'), (1e3, 'kgCO2e'), (1.0, 'gCO2e'), (1e-3, 'mgCO2e'))
 
 TIERS = get_args(Tier)
 """Strongest first."""

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..account import Footprint, account, total
+from ..quantity import CARBON, ENERGY
 from ..share import POLICIES
 from ..summary import Line, Summary
 from .numbers import (
-    CARBON,
-    ENERGY,
     Number,
     Scale,
     busy_seconds,

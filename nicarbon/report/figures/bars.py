@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ...quantity import ENERGY
 from ...summary import Line, Summary
-from ..numbers import ENERGY, Scale, factor, label, scale
+from ..numbers import Scale, factor, label, scale
 from .svg import FAULT, INK, MUTED, RULE, Canvas, component_colour, shorten, ticks
 
 __all__ = ['stages', 'totals']

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ...quantity import ENERGY
 from ...summary import Summary
 from ..numbers import (
-    ENERGY,
     FENCE_LEAST,
     Scale,
     Spread,

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...ledger import Entry
+from ...quantity import ENERGY
 from ...share import Share
-from ..numbers import ENERGY, duration, scale
+from ..numbers import duration, scale
 from .svg import FAULT, INK, MUTED, Canvas, shorten
 
 __all__ = ['Lanes', 'lay']

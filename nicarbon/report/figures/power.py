@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...ledger import Entry, Window, merge_pairs
+from ...quantity import ENERGY
 from ...share import Share, share
-from ..numbers import ENERGY, duration, scale
+from ..numbers import duration, scale
 from .lanes import Lanes, lay
 from .svg import INK, MUTED, RULE, Canvas, shorten, stage_colours, ticks
 
