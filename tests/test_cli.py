@@ -133,7 +133,7 @@ def test_accounting_again_changes_grams_and_nothing_else(ran: Path, tmp_path: Pa
     out = tmp_path / 'out'
     shutil.copytree(ran / 'out', out)
     before = {row['stage']: row for row in table(out / 'sub-01/sub-01_carbon.tsv')}
-    facts = digest(out / 'logs')
+    facts = [digest(folder) for folder in ledger.folders(out)]
     done = nicarbon('account', out, '--grid', 'FR', '--pue', '1.5', cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     after = {row['stage']: row for row in table(out / 'sub-01/sub-01_carbon.tsv')}
@@ -143,7 +143,9 @@ def test_accounting_again_changes_grams_and_nothing_else(ran: Path, tmp_path: Pa
         assert float(row['carbon']) == pytest.approx(
             ratio * float(before[stage]['carbon']), rel=1e-4
         )
-    assert digest(out / 'logs') == facts
+    assert [digest(folder) for folder in ledger.folders(out)] == facts
+    assert 'FR grid' in (out / 'logs/CITATION.md').read_text('utf-8')
+    assert '@article{tustison2010' in (out / 'logs/CITATION.bib').read_text('utf-8')
     again = json.loads((out / 'group_carbon.json').read_text('utf-8'))['Footprint']
     assert (again['Intensity']['Zone'], again['PUE']['Value']) == ('FR', 1.5)
 

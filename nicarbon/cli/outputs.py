@@ -24,7 +24,10 @@ from ..errors import InputError, OutputError, StorageError
 from ..grids import parse
 from ..host import Host
 from ..ledger import Entry
+from ..report import figures
+from ..report.methods import citations, methods
 from ..report.pages import Context, Option, group_page, subject_page
+from ..report.references import bibtex
 from ..share import Share, Sharing, share
 from ..summary import Summary, summarise
 from .options import Chosen, Options, read_toml
@@ -137,6 +140,7 @@ def write(
             files |= _subject_files(facts, subject, sessions, context)
     if group:
         files |= _group_files(dataset, summaries, context)
+    files |= _citation(dataset, context)
     paths = [_save(out_dir / name, text) for name, text in files.items()]
     return Written(tuple(paths), dataset)
 
@@ -226,16 +230,29 @@ def _subject_files(
 ) -> dict[Path, str]:
     runs = {line.share.entry.run_id for summary in sessions for line in summary.lines}
     context = _only(context, runs, subject)
-    figures = {}
+    pictures = {}
     for path in sorted(facts.out_dir.glob(f'sub-{subject}/figures/*_desc-tissue_T1w.svg')):
-        figures[path.stem] = path.read_text('utf-8')
-    files = {bids.page_path(subject): subject_page(sessions, figures, context)}
+        pictures[path.stem] = path.read_text('utf-8')
+    files = {bids.page_path(subject): subject_page(sessions, pictures, context)}
     for summary in sessions:
+        files |= _drawings(summary, context)
         table = bids.table_path(subject, summary.session)
         files[table] = sidecar.tsv([sidecar.row(line) for line in summary.lines])
         sources = _sources(facts.out_dir, summary)
         files[table.with_suffix('.json')] = _json(_sidecar(summary, context, sources))
     return files
+
+
+def _drawings(summary: Summary, context: Context) -> dict[Path, str]:
+    """Figures as files of their own, for papers and slides."""
+    drawn = {'stages': figures.stages(summary)}
+    if context.runs:
+        shares = [line.share for line in summary.lines]
+        drawn['timeline'] = figures.timeline(context.runs[-1], shares, subject=summary.subject)
+    return {
+        bids.figure_path(summary.subject, summary.session, name, 'carbon'): text
+        for name, text in drawn.items()
+    }
 
 
 def _only(context: Context, runs: set[str], subject: str) -> Context:
@@ -278,6 +295,14 @@ def _group_files(dataset: Summary, summaries: list[Summary], context: Context) -
     page = group_page(dataset, per_subject, links, context, tables=tables)
     names = {**tables, 'group_carbon.html': page}
     return {Path(name): text for name, text in names.items()}
+
+
+def _citation(dataset: Summary, context: Context) -> dict[Path, str]:
+    """The methods paragraph and its references, ready to paste."""
+    return {
+        Path('logs', 'CITATION.md'): methods(dataset, context),
+        Path('logs', 'CITATION.bib'): bibtex(citations(dataset, context)),
+    }
 
 
 def _json(content: Mapping[str, Any]) -> str:
