@@ -102,7 +102,10 @@ def _aware_run(run: Callable[..., Any]) -> Callable[..., Any]:
             result = run(self, *args, **kwargs)
             traceback = getattr(result.runtime, 'traceback', None)
             if traceback and watch is not None:
-                watch.fail(_reason(traceback))
+                # Nipype swallows even a Ctrl-C here, and hands it over as text.
+                reason = _reason(traceback)
+                interrupted = reason.startswith('KeyboardInterrupt')
+                watch.fail(reason, 'killed' if interrupted else 'failed')
             return result
 
     return aware

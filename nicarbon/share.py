@@ -25,7 +25,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from .ledger import Entry, Reading, Tier, Window
@@ -139,12 +139,59 @@ def share(entries: Iterable[Entry]) -> Sharing:
     balances = []
     for place, run in runs.items():
         run_shares, balance = _split(run, members[place])
-        shares.update((one.entry.entry_id, one) for one in run_shares)
+        shares.update((one.entry.entry_id, _with_outlived(one, run)) for one in run_shares)
         balances.append(balance)
     for node in nodes:
         if node.entry_id not in shares:
             (shares[node.entry_id],), _ = _split(node, [node])
     return Sharing(tuple(shares[node.entry_id] for node in nodes), tuple(balances))
+
+
+def _with_outlived(share_: Share, run: Entry) -> Share:
+    """Add what a node used after its run had ended (a worker outlives a killed program).
+
+    That time is on no timeline, so it is split by the node's own windows.
+    """
+    begin, end = (run.windows[0].start, run.windows[-1].stop) if run.windows else (0.0, 0.0)
+    node = share_.entry
+    outside = [
+        part
+        for window in node.windows
+        for part in (
+            _cut(window, window.start, min(window.stop, begin)),
+            _cut(window, max(window.start, end), window.stop),
+        )
+        if part is not None
+    ]
+    if not outside:
+        return share_
+    alone = replace(node, windows=tuple(outside))
+    (extra,), _ = _split(alone, [alone])
+    return Share(
+        node,
+        {policy: share_.joules[policy] + extra.joules[policy] for policy in POLICIES},
+        _sum(share_.components, extra.components),
+        share_.tier or extra.tier,
+        max(share_.u_rel, extra.u_rel),
+    )
+
+
+def _cut(window: Window, start: float, stop: float) -> Window | None:
+    """The part of a window between two moments, rates even; None if next to nothing."""
+    if stop - start < 1e-6:
+        return None
+    part = (stop - start) / window.seconds
+    return Window(
+        start,
+        stop - start,
+        window.cpu_seconds * part,
+        window.host_cpu_seconds * part,
+        tuple(None if joules is None else joules * part for joules in window.joules),
+    )
+
+
+def _sum(a: dict[str, float], b: dict[str, float]) -> dict[str, float]:
+    return {name: a.get(name, 0.0) + b.get(name, 0.0) for name in {**a, **b}}
 
 
 def _place(entry: Entry) -> tuple[str, str, str]:

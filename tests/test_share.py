@@ -159,3 +159,14 @@ def test_another_boot_is_another_clock() -> None:
     run = entry('run', [Window(0, 10, 5, 10, (120,))], 0)
     node = replace(entry('node', [Window(0, 10, 5, 10, (120,))]), boot_id='other')
     assert share([run, node]).balances[0].nodes_joules == 0
+
+
+def test_a_node_that_outlives_its_run_loses_nothing() -> None:
+    """The program was killed after 10 s; its worker went on to the end of the node."""
+    run = entry('run', [Window(0, 10, 10, 20, (120,))], 0)
+    whole = Window(0, 20, 20, 40, (240,))
+    (one,) = share([run, entry('node', [whole])]).shares
+    (alone,) = share([entry('node', [whole])]).shares
+    for policy, joules in alone.joules.items():
+        assert one.joules[policy] == pytest.approx(joules)
+    assert one.components == pytest.approx(alone.components)

@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import bids, ledger
 from ..aware import CarbonNode, Recording
+from ..errors import StorageError
 from ..watch import Label
 from .pool import Pool, end_workers
 
@@ -49,6 +50,14 @@ def run(plan: Any, recording: Recording, screen: Any) -> Sequence[str]:
         if not told.failed:
             raise
         logging.getLogger('nipype').error('%s', error)  # noqa: TRY400 - crash files have more
+    except OSError as error:
+        # Nipype could not write a crash file or a result, most likely on a full disk.
+        pool.stopping = True
+        end_workers()
+        raise StorageError(
+            f'{error.filename or plan.log_dir}: {error.strerror}; what was measured is in the '
+            'ledger; make room, and the same command resumes'
+        ) from error
     except BaseException:
         pool.stopping = True
         end_workers()
