@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from .errors import UsageError
@@ -131,6 +131,15 @@ class Footprint:
     pue: PUE
     policy: str
 
+    @property
+    def kwh_bounds(self) -> tuple[float, float]:
+        """95 % interval of the facility energy, in kWh."""
+        if not self.joules:
+            return 0.0, 0.0
+        down = combine(_ratio(self.joules, self.joules_low), self.pue.u_rel)
+        up = combine(_ratio(self.joules_high, self.joules), self.pue.u_rel)
+        return self.kwh / down, self.kwh * up
+
 
 def combine(*factors: float) -> float:
     """Multiplicative uncertainty of a product of independent factors.
@@ -243,5 +252,7 @@ def total(
     """
     pairs = list(joules)
     mid = sum(value for value, _ in pairs)
-    high = sum(value * u_rel for value, u_rel in pairs)
-    return account(mid, high / mid if mid else 1.0, intensity, pue, policy=policy)
+    # Where uncertainties differ, the bounds of the sum lie unevenly round it.
+    up = account(mid, _ratio(sum(v * u for v, u in pairs), mid), intensity, pue, policy=policy)
+    down = account(mid, _ratio(mid, sum(v / u for v, u in pairs)), intensity, pue, policy=policy)
+    return replace(up, joules_low=down.joules_low, low=down.low)

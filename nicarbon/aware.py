@@ -20,7 +20,7 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -41,7 +41,7 @@ LEDGER_VARIABLE = 'NICARBON_LEDGER'
 """Environment variable that tells workers, on this or another host, where the
 ledger folder of the run is: ``<out>/logs/<run_id>/ledger``."""
 
-RUN_WINDOW_SECONDS = 2.0
+RUN_WINDOW_SECONDS = 3.0
 """Windows of the run are shorter than those of nodes: they are the timeline that
 the pages draw, and there is one run to many nodes."""
 
@@ -174,16 +174,28 @@ def _watched(interface: str, threads: float) -> Iterator[Watch | None]:
     if getattr(_here, 'watching', False):
         yield None
         return
-    label = getattr(_here, 'label', None) or Label(interface=interface, reserved_cores=threads)
-    folder = _ledger_folder()
-    machine = host.cached(folder.parent / 'hosts' if folder else _cache())
-    label = replace(label, run_id=folder.parent.name if folder else '')
     _here.watching = True
     try:
-        with Watch(label, machine, meters.find(machine), folder) as watch:
+        with ExitStack() as stack:
+            watch = _start(interface, threads)
+            if watch is not None:
+                stack.push(watch)
             yield watch
     finally:
         _here.watching = False
+
+
+def _start(interface: str, threads: float) -> Watch | None:
+    """Begin to watch; None if that cannot be done, which must not stop the work."""
+    label = getattr(_here, 'label', None) or Label(interface=interface, reserved_cores=threads)
+    folder = _ledger_folder()
+    try:
+        machine = host.cached(folder.parent / 'hosts' if folder else _cache())
+        label = replace(label, run_id=folder.parent.name if folder else '')
+        return Watch(label, machine, meters.find(machine), folder).__enter__()
+    except Exception as error:  # noqa: BLE001 - metering never breaks the science
+        _log.warning('%s runs unwatched: %s', interface, error)
+        return None
 
 
 def _reason(traceback: str) -> str:
@@ -291,6 +303,8 @@ def recording(out_dir: Path | str, *, run_id: str | None = None) -> Iterator[Rec
     ('run', 'ran')
     """
     run = Recording(Path(out_dir).resolve() / 'logs' / (run_id or new_run_id()))
+    if run.ledger.exists():
+        raise UsageError(f'{run.folder} holds a run already: give another run_id')
     machine = host.cached(run.folder / 'hosts')
     before = os.environ.get(LEDGER_VARIABLE)
     os.environ[LEDGER_VARIABLE] = str(run.ledger)

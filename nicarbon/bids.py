@@ -38,6 +38,17 @@ __all__ = [
 BIDS_VERSION = '1.10.0'
 """Version of the specification that the outputs follow."""
 
+FILTERS = (
+    'acquisition',
+    'ceagent',
+    'echo',
+    'part',
+    'reconstruction',
+    'run',
+    'session',
+)
+"""Entities that may choose among T1w images."""
+
 IGNORE = '*.html\nfigures\n*_carbon.*\n*_xfm.*\n*_stats.*\n*_white.*\n'
 """Outputs that the specification does not know (yet); ``figures`` takes no slash."""
 
@@ -237,6 +248,8 @@ def load_filter(path: Path) -> dict[str, Any]:
     try:
         filters = json.loads(path.read_text('utf-8'))
         chosen = dict(filters.get('t1w', {}))
+        for entity, value in chosen.items():
+            _check_filter(entity, value)
     except FileNotFoundError:
         msg = f'--bids-filter-file {path}: no such file'
         raise InputError(msg) from None
@@ -244,6 +257,16 @@ def load_filter(path: Path) -> dict[str, Any]:
         msg = f'--bids-filter-file {path}: needs {{"t1w": {{"entity": "value"}}}} ({error})'
         raise UsageError(msg) from None
     return chosen
+
+
+def _check_filter(entity: str, value: object) -> None:
+    if entity not in FILTERS:
+        msg = f'{entity!r} is not one of {", ".join(FILTERS)}'
+        raise ValueError(msg)
+    items = value if isinstance(value, list) else [value]
+    if not all(item is None or isinstance(item, (str, int)) for item in items):
+        msg = f'{entity} is neither text, a number, null nor a list of these'
+        raise ValueError(msg)
 
 
 def sessions(
@@ -274,7 +297,8 @@ def sessions(
     SelectionError
         If a label that was asked for is not there, or nothing is left.
     """
-    there = {path.name.removeprefix('sub-') for path in root.glob('sub-*') if path.is_dir()}
+    names = (path.name.removeprefix('sub-') for path in root.glob('sub-*') if path.is_dir())
+    there = {name for name in names if _LABEL.fullmatch(name)}
     absent = sorted(set(subjects) - there)
     if absent:
         msg = f'no sub-{", sub-".join(absent)} in {root}; it has {_some(there)}'
@@ -283,7 +307,13 @@ def sessions(
     for image in _t1w(root, subjects or there, session_labels, filters or {}):
         entities = image.get_entities()
         key = str(entities['subject']), str(entities.get('session', ''))
-        grouped[key].append(Path(image.path))
+        # pybids reads labels off the front of names: sub-01-old would be sub-01 too.
+        if Path(image.path).relative_to(root).parts[0] == f'sub-{key[0]}':
+            grouped[key].append(Path(image.path))
+    unused = sorted(set(session_labels) - {session for _, session in grouped})
+    if grouped and unused:
+        msg = f'--session-label: no T1w image in ses-{", ses-".join(unused)}'
+        raise SelectionError(msg)
     if not grouped:
         chosen = f'of {_some(subjects)}' if subjects else ''
         msg = f'no T1w image {chosen} in {root} passes the labels and filters: nothing to do'
@@ -314,6 +344,10 @@ def _t1w(
         for key, value in filters.items()
     }
     if session_labels:
+        if 'session' in chosen:
+            raise UsageError(
+                'sessions are chosen by --session-label or by the filter, not by both'
+            )
         chosen['session'] = sorted(session_labels)
     query = {'suffix': 'T1w', 'extension': ['.nii', '.nii.gz'], 'scope': 'raw'} | chosen
     return list(layout.get(**query))

@@ -3,13 +3,14 @@
 Sampling loses short children (a one-second scan sees none of twenty that live
 0.2 s). What the kernel adds up does not: ``RUSAGE_SELF`` and
 ``RUSAGE_CHILDREN`` count every child that was waited for, and
-``PR_SET_CHILD_SUBREAPER`` brings orphans home, so that they are waited for
-too. What still lives is added from ``/proc`` (its own CPU time and that of the
-children it waited for), and the running maximum of the sum is kept, so that a
-child that vanished between two looks is not lost again.
+``PR_SET_CHILD_SUBREAPER`` brings orphans home, so that they can be
+seen. What nobody has waited for yet, living or dead, is added from ``/proc``
+(its own CPU time and that of the children it waited for), and the running
+maximum of the sum is kept, so that a child that vanished between two looks is
+not lost again.
 
-Orphans are reaped only when the measured work has returned: before that, a
-child may belong to someone who will ask for its exit code.
+Nothing is ever reaped here: a child may belong to someone who will ask for its
+exit code. What an orphan used is read from its remains.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 
 __all__ = ['TreeClock', 'is_running', 'process_start']
 
-_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+_PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37  # linux/prctl.h
 _TICK = os.sysconf('SC_CLK_TCK')
 
 
@@ -38,9 +39,8 @@ class TreeClock:
     """
 
     def __init__(self) -> None:
-        _become_subreaper()
-        self._children = _children(os.getpid())
-        self._start = _waited() + sum(_live_seconds(pid) for pid in self._children)
+        self._was_subreaper = _subreaper(True)
+        self._start = _waited() + sum(_live_seconds(pid) for pid in _children(os.getpid()))
         self._most = 0.0
 
     def seconds(self) -> float:
@@ -52,18 +52,13 @@ class TreeClock:
         return self._most
 
     def finish(self) -> float:
-        """Wait for orphans that have ended, and return the CPU seconds.
+        """CPU seconds in the end; orphans are somebody else's again.
 
-        Call it when the measured work has returned: a zombie that is still a
-        child then is nobody's.
+        Call it when the measured work has returned.
         """
-        for pid in _children(os.getpid()) - self._children:
-            if _state(pid) == 'Z':
-                try:
-                    os.waitpid(pid, os.WNOHANG)
-                except ChildProcessError:
-                    continue
-        return self.seconds()
+        seconds = self.seconds()
+        _subreaper(self._was_subreaper)
+        return seconds
 
 
 def process_start(pid: int) -> str:
@@ -95,12 +90,16 @@ def is_running(pid: int, start: str) -> bool:
     return bool(start) and process_start(pid) == start and _state(pid) != 'Z'
 
 
-def _become_subreaper() -> None:
-    """Orphaned descendants become our children, not init's."""
+def _subreaper(wanted: bool) -> bool:  # noqa: FBT001 - prctl's own argument
+    """Whether orphaned descendants become our children, not init's; return what was."""
+    before = ctypes.c_int(0)
     try:
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        libc = ctypes.CDLL(None)
+        libc.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(before), 0, 0, 0)
+        libc.prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
     except (OSError, AttributeError):  # not Linux
-        return
+        pass
+    return bool(before.value)
 
 
 def _waited() -> float:

@@ -25,7 +25,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import nibabel as nib
 
-__all__ = ['HEADS', 'Head', 'Recipe', 'heads', 'matrix', 'write_dataset']
+__all__ = ['HEADS', 'Head', 'Recipe', 'heads', 'is_demo', 'matrix', 'write_dataset']
 
 Array = npt.NDArray[Any]
 
@@ -163,6 +163,15 @@ def heads(voxel_size_mm: int = 1) -> Iterator[Head]:
     for recipe in HEADS:
         image = _carried(model, _voxels(recipe, affine, model.shape), 3)
         yield Head(recipe, nib.Nifti1Image(_scan(image, recipe, affine), affine))
+
+
+def is_demo(folder: str | Path) -> bool:
+    """Whether a folder holds the demo's own dataset, which may be written again."""
+    try:
+        text = Path(folder, 'dataset_description.json').read_text('utf-8')
+    except OSError:
+        return False
+    return str(_DESCRIPTION['Name']) in text
 
 
 def write_dataset(folder: str | Path, voxel_size_mm: int = 1) -> Path:

@@ -13,11 +13,14 @@ Nothing here knows of grams: a ledger holds joules, seconds and names.
 from __future__ import annotations
 
 import json
+import math
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from .errors import LedgerError
 
@@ -45,6 +48,7 @@ hours cost kilobytes."""
 Tier = Literal['measured', 'modelled', 'assumed']
 Scope = Literal['host', 'own']
 Outcome = Literal['ran', 'failed', 'killed', 'cached']
+Kind = Literal['node', 'run']
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +96,8 @@ class Window:
         Length in seconds.
     cpu_seconds : float
         CPU seconds of the entry's own process tree.
-    host_cpu_seconds : float
-        Busy CPU seconds of the whole host.
+    host_cpu_seconds : float or None
+        Busy CPU seconds of the whole host; None when they could not be read.
     joules : tuple of (float or None)
         One value per reading of the entry, in the same order.
 
@@ -106,7 +110,7 @@ class Window:
     start: float
     seconds: float
     cpu_seconds: float
-    host_cpu_seconds: float
+    host_cpu_seconds: float | None
     joules: tuple[float | None, ...]
 
     @property
@@ -140,7 +144,7 @@ class Entry:
         Wall time by the monotonic clock.
     cpu_seconds : float
         CPU seconds of its own process tree.
-    host_cpu_seconds : float
+    host_cpu_seconds : float or None
         Busy CPU seconds of the host in that time.
     host_cores : int
         Logical cores of the host.
@@ -159,7 +163,7 @@ class Entry:
     """
 
     entry_id: str
-    kind: Literal['node', 'run']
+    kind: Kind
     run_id: str
     subject: str
     session: str
@@ -172,7 +176,7 @@ class Entry:
     started: str
     seconds: float
     cpu_seconds: float
-    host_cpu_seconds: float
+    host_cpu_seconds: float | None
     host_cores: int
     reserved_cores: float
     reserved_memory_gb: float | None
@@ -189,6 +193,8 @@ class Entry:
 
 def merge_pairs(windows: Iterable[Window]) -> tuple[Window, ...]:
     """Halve a series of windows by merging neighbours; sums stay what they were.
+
+    What was not seen in one half is not seen in the whole.
 
     Parameters
     ----------
@@ -211,16 +217,17 @@ def merge_pairs(windows: Iterable[Window]) -> tuple[Window, ...]:
 
 
 def _merge(a: Window, b: Window) -> Window:
-    joules = tuple(
-        None if x is None or y is None else x + y for x, y in zip(a.joules, b.joules, strict=True)
-    )
     return Window(
         a.start,
         b.stop - a.start,
         a.cpu_seconds + b.cpu_seconds,
-        a.host_cpu_seconds + b.host_cpu_seconds,
-        joules,
+        _plus(a.host_cpu_seconds, b.host_cpu_seconds),
+        tuple(_plus(x, y) for x, y in zip(a.joules, b.joules, strict=True)),
     )
+
+
+def _plus(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else a + b
 
 
 def append(folder: Path | str, entry: Entry) -> Path:
@@ -268,9 +275,9 @@ def checkpoint(folder: Path | str, entry: Entry) -> None:
     draft.replace(folder / f'{entry.entry_id}.part')
 
 
-def discard_checkpoint(folder: Path | str, entry_id: str) -> None:
+def discard_checkpoint(folder: Path | str, entry: Entry) -> None:
     """Remove the checkpoint of an entry that has ended."""
-    (Path(folder) / f'{entry_id}.part').unlink(missing_ok=True)
+    (Path(folder) / f'{entry.entry_id}.part').unlink(missing_ok=True)
 
 
 def folders(out_dir: Path | str) -> list[Path]:
@@ -279,7 +286,7 @@ def folders(out_dir: Path | str) -> list[Path]:
 
 
 def read(
-    *ledgers: Path | str, running: Callable[[Entry], bool] = lambda _entry: False
+    *ledgers: Path | str, running: Callable[[Entry, float], bool] = lambda _entry, _age: False
 ) -> tuple[list[Entry], list[str]]:
     """Read ledger folders.
 
@@ -288,8 +295,8 @@ def read(
     *ledgers : path
         Ledger folders.
     running : callable, optional
-        Tells whether the process of a checkpoint still runs, in which case
-        the checkpoint is left out. By default none does.
+        Tells of a checkpoint's entry and age in seconds whether its process
+        still runs, in which case it is left out. By default none does.
 
     Returns
     -------
@@ -311,8 +318,9 @@ def read(
             for entry in _lines(path, warnings):
                 entries[entry.entry_id] = entry
         for path in sorted(Path(folder).glob('*.part')):
+            age = time.time() - path.stat().st_mtime
             for entry in _lines(path, warnings):
-                if entry.entry_id not in entries and not running(entry):
+                if entry.entry_id not in entries and not running(entry, age):
                     entries[entry.entry_id] = replace(entry, outcome='killed')
     return sorted(entries.values(), key=lambda entry: (entry.started, entry.entry_id)), warnings
 
@@ -323,8 +331,8 @@ def _lines(path: Path, warnings: list[str]) -> Iterator[Entry]:
             continue
         try:
             yield _from_line(line)
-        except (ValueError, KeyError, TypeError):
-            warnings.append(f'{path}: line {number} is torn and was passed over')
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            warnings.append(f'{path}: line {number} was passed over, torn or wrong: {error}')
 
 
 def _to_line(entry: Entry) -> str:
@@ -343,6 +351,8 @@ def _plain(record: Entry | Reading) -> dict[str, Any]:
 
 def _from_line(line: str) -> Entry:
     record = json.loads(line)
+    if not isinstance(record, dict):
+        raise TypeError('not a record')
     version = record.pop('v')
     if version != SCHEMA_VERSION:
         msg = (
@@ -353,10 +363,51 @@ def _from_line(line: str) -> Entry:
     record['readings'] = tuple(Reading(**reading) for reading in record['readings'])
     record['windows'] = tuple(_window(*values) for values in record['windows'])
     known = {field.name for field in fields(Entry)}
-    return Entry(**{key: value for key, value in record.items() if key in known})
+    entry = Entry(**{key: value for key, value in record.items() if key in known})
+    _check(entry)
+    return entry
+
+
+_WORDS = {
+    'kind': get_args(Kind),
+    'outcome': get_args(Outcome),
+    'tier': get_args(Tier),
+    'scope': get_args(Scope),
+}
+_MAY_BE_NONE = {'joules', 'idle_watts', 'host_cpu_seconds', 'reserved_memory_gb'}
+
+
+def _check(entry: Entry) -> None:
+    """Refuse values that no clock or counter shows: a ledger is somebody's file."""
+    records: tuple[Entry | Reading | Window, ...] = (entry, *entry.readings, *entry.windows)
+    for record in records:
+        for field in fields(record):
+            _check_field(field.name, str(field.type), getattr(record, field.name))
+    if any(len(window.joules) != len(entry.readings) for window in entry.windows):
+        raise ValueError('its windows do not have one value per reading')
+    if entry.host_cores < 1 or any(reading.u_rel < 1 for reading in entry.readings):
+        raise ValueError('less than one core, or an uncertainty below 1')
+    datetime.fromisoformat(entry.started)
+    if len(entry.entry_id.rsplit('-', 3)) != 4:
+        raise ValueError('its id is not <host>-<pid>-<start>-<number>')
+
+
+def _check_field(name: str, kind: str, value: Any) -> None:
+    if name in _WORDS and value not in _WORDS[name]:
+        raise ValueError(f'{name} is {value!r}')
+    if kind == 'str' and not isinstance(value, str):
+        raise TypeError(f'{name} is not text')
+    if kind.startswith(('float', 'int')):
+        if value is None and name in _MAY_BE_NONE:
+            return
+        # A negative idle power, time or energy is no reading.
+        if isinstance(value, bool) or not (math.isfinite(value) and value >= 0):
+            raise ValueError(f'{name} is {value!r}')
 
 
 def _window(
-    start: float, seconds: float, cpu: float, host_cpu: float, joules: list[float | None]
+    start: float, seconds: float, cpu: float, host_cpu: float | None, joules: list[float | None]
 ) -> Window:
+    for value in joules:
+        _check_field('joules', 'float | None', value)
     return Window(start, seconds, cpu, host_cpu, tuple(joules))

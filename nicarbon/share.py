@@ -22,6 +22,7 @@ Everything here is a pure function of ledger entries.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -30,7 +31,7 @@ from typing import Literal, get_args
 
 from .ledger import Entry, Reading, Tier, Window
 
-__all__ = ['POLICIES', 'Balance', 'Policy', 'Share', 'Sharing', 'share']
+__all__ = ['POLICIES', 'Balance', 'Policy', 'Share', 'Sharing', 'share', 'within']
 
 Policy = Literal['reserved', 'dynamic', 'active', 'exclusive']
 
@@ -78,6 +79,8 @@ class Balance:
         host = nodes + overhead + unattributed.
     by_subject : dict of {str : float}
         Joules of ``nodes_joules`` by subject.
+    u_rel : float
+        Multiplicative uncertainty at 95 %, common to all of them.
     """
 
     run_id: str
@@ -87,6 +90,7 @@ class Balance:
     overhead_joules: float
     unattributed_joules: float
     by_subject: dict[str, float]
+    u_rel: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +144,30 @@ def share(entries: Iterable[Entry]) -> Sharing:
     for place, run in runs.items():
         run_shares, balance = _split(run, members[place])
         shares.update((one.entry.entry_id, _with_outlived(one, run)) for one in run_shares)
-        balances.append(balance)
+        if any(joules is not None for window in run.windows for joules in window.joules):
+            balances.append(balance)
     for node in nodes:
         if node.entry_id not in shares:
             (shares[node.entry_id],), _ = _split(node, [node])
     return Sharing(tuple(shares[node.entry_id] for node in nodes), tuple(balances))
+
+
+def within(entry: Entry, start: float, stop: float) -> Entry:
+    """An entry whose windows are cut to a stretch of time.
+
+    Parameters
+    ----------
+    entry : Entry
+    start, stop : float
+        Seconds of the host's monotonic clock.
+
+    Returns
+    -------
+    Entry
+        Without windows when none falls there; totals stay those of the whole.
+    """
+    cut = (_cut(w, max(w.start, start), min(w.stop, stop)) for w in entry.windows)
+    return replace(entry, windows=tuple(window for window in cut if window is not None))
 
 
 def _with_outlived(share_: Share, run: Entry) -> Share:
@@ -152,20 +175,12 @@ def _with_outlived(share_: Share, run: Entry) -> Share:
 
     That time is on no timeline, so it is split by the node's own windows.
     """
-    begin, end = (run.windows[0].start, run.windows[-1].stop) if run.windows else (0.0, 0.0)
     node = share_.entry
-    outside = [
-        part
-        for window in node.windows
-        for part in (
-            _cut(window, window.start, min(window.stop, begin)),
-            _cut(window, max(window.start, end), window.stop),
-        )
-        if part is not None
-    ]
-    if not outside:
+    begin, end = (run.windows[0].start, run.windows[-1].stop) if run.windows else (math.inf,) * 2
+    before, after = within(node, -math.inf, begin), within(node, end, math.inf)
+    if not before.windows + after.windows:
         return share_
-    alone = replace(node, windows=tuple(outside))
+    alone = replace(node, windows=before.windows + after.windows)
     (extra,), _ = _split(alone, [alone])
     return Share(
         node,
@@ -185,7 +200,7 @@ def _cut(window: Window, start: float, stop: float) -> Window | None:
         start,
         stop - start,
         window.cpu_seconds * part,
-        window.host_cpu_seconds * part,
+        None if window.host_cpu_seconds is None else window.host_cpu_seconds * part,
         tuple(None if joules is None else joules * part for joules in window.joules),
     )
 
@@ -252,7 +267,14 @@ def _split(run: Entry, nodes: Sequence[Entry]) -> tuple[list[Share], Balance]:
         by_subject[node.subject] += tallies[node.entry_id].joules['reserved']
     charged = sum(by_subject.values())
     balance = Balance(
-        run.run_id, run.host, host, charged, overhead, host - charged - overhead, dict(by_subject)
+        run.run_id,
+        run.host,
+        host,
+        charged,
+        overhead,
+        host - charged - overhead,
+        dict(by_subject),
+        max((r.u_rel for r in run.readings), default=1.0),
     )
     return [_share(node, tallies[node.entry_id], run.readings) for node in nodes], balance
 
@@ -271,7 +293,8 @@ def _charge(
     # Clocks of different grain (10 ms on the host, 1 µs in the process) must not
     # make the parts exceed the whole; nor may more cores be reserved than there are.
     used = sum(use.cpu_seconds for use in inside) + overhead_seconds
-    busy = max(window.host_cpu_seconds, used)
+    # Where the host's CPU seconds are not known, nobody's part of them is.
+    busy = math.inf if window.host_cpu_seconds is None else max(window.host_cpu_seconds, used)
     held = max(cores * window.seconds, sum(use.core_seconds for use in inside))
     for use in inside:
         fraction = use.cpu_seconds / busy if busy else 0.0

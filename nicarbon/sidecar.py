@@ -174,8 +174,8 @@ def sidecar(
         'Description': 'Energy and carbon of a pipeline, stage by stage',
         'Sources': list(sources),
         'Energy': energy(summary),
-        'Footprint': footprint(summary.footprint),
-        'Lost': footprint(summary.lost),
+        'Footprint': footprint(summary.footprint, seen=summary.seen),
+        'Lost': footprint(summary.lost, seen=summary.seen),
         'Outcomes': summary.outcomes,
         'Balance': [_camel(asdict(balance)) for balance in balances],
         'Hosts': [_camel(asdict(host)) for host in hosts],
@@ -199,25 +199,29 @@ def sidecar(
 def energy(summary: Summary) -> dict[str, Any]:
     """Totals in joules, by policy, component and tier."""
     total = summary.footprint
+    seen = summary.seen
     return {
-        'Joules': total.joules,
-        'JoulesLow': total.joules_low,
-        'JoulesHigh': total.joules_high,
+        'Joules': total.joules if seen else None,
+        'JoulesLow': total.joules_low if seen else None,
+        'JoulesHigh': total.joules_high if seen else None,
         'Policy': total.policy,
-        'JoulesByPolicy': dict(summary.policies),
+        'JoulesByPolicy': dict(summary.policies) if seen else {},
         'JoulesByComponent': summary.components,
         'FractionByTier': dict(summary.tiers),
         'StagesNotSeen': summary.unseen,
     }
 
 
-def footprint(value: Footprint) -> dict[str, Any]:
-    """Grams with every assumption that they rest on."""
+def footprint(value: Footprint, *, seen: bool) -> dict[str, Any]:
+    """Grams with every assumption that they rest on; null where nothing was seen."""
+    down, up = value.kwh_bounds
     return {
-        'KilowattHours': value.kwh,
-        'GramsCO2e': value.grams,
-        'GramsCO2eLow': value.low,
-        'GramsCO2eHigh': value.high,
+        'KilowattHours': value.kwh if seen else None,
+        'KilowattHoursLow': down if seen else None,
+        'KilowattHoursHigh': up if seen else None,
+        'GramsCO2e': value.grams if seen else None,
+        'GramsCO2eLow': value.low if seen else None,
+        'GramsCO2eHigh': value.high if seen else None,
         'PUE': {'Value': value.pue.value, 'Origin': value.pue.origin},
         'Intensity': intensity(value.intensity),
     }

@@ -70,6 +70,11 @@ class Summary:
     outcomes: dict[str, int]
     unseen: int
 
+    @property
+    def seen(self) -> bool:
+        """Whether there is a number at all: some stage was seen, or none was run."""
+        return bool(self.tiers) or not self.unseen
+
 
 def summarise(
     shares: Iterable[Share],

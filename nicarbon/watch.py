@@ -77,8 +77,6 @@ class Watch:
         Ledger folder; None keeps the entry in memory only.
     window_seconds : float
         Time between two looks.
-    announce : callable, optional
-        Called with the window that has just ended.
 
     Attributes
     ----------
@@ -103,11 +101,10 @@ class Watch:
         folder: Path | None,
         *,
         window_seconds: float = WINDOW_SECONDS,
-        announce: Callable[[Window], None] | None = None,
     ) -> None:
         self.entry: Entry | None = None
         self._label, self._host, self._meters, self._folder = label, host, meters, folder
-        self._window_seconds, self._announce = window_seconds, announce
+        self._window_seconds = window_seconds
         self._windows: tuple[Window, ...] = ()
         self._failure: tuple[Outcome, str] | None = None
         self._stop = threading.Event()
@@ -139,12 +136,11 @@ class Watch:
         if exc is not None and self._failure is None:
             interrupted = not isinstance(exc, Exception)
             self.fail(_one_line(exc), 'killed' if interrupted else 'failed')
-        whole_tree = self._label.kind == 'node'
-        self._advance(self._clock.finish() if whole_tree else self._clock.seconds())
+        self._advance(self._clock.finish())
         self.entry = self._summary()
-        self._keep(ledger.append)
-        if self._folder is not None:
-            self._guard(lambda: ledger.discard_checkpoint(self._folder or '', self._entry_id))
+        # A checkpoint stays where the entry could not be appended: it is all there is.
+        if self._keep(ledger.append):
+            self._keep(ledger.discard_checkpoint)
 
     def _sample(self) -> None:
         while not self._stop.wait(self._window_seconds):
@@ -153,7 +149,7 @@ class Watch:
 
     def _look(self, cpu_seconds: float) -> _Look:
         now, busy = time.monotonic(), busy_seconds()
-        return _Look(now, cpu_seconds, busy, tuple(m.joules(now, busy) for m in self._meters))
+        return _Look(now, cpu_seconds, busy, tuple(_read(m, now, busy) for m in self._meters))
 
     def _advance(self, cpu_seconds: float) -> None:
         """End the current window here."""
@@ -163,14 +159,12 @@ class Watch:
             before.monotonic,
             now.monotonic - before.monotonic,
             now.cpu_seconds - before.cpu_seconds,
-            _difference(before.busy_seconds, now.busy_seconds) or 0.0,
+            _difference(before.busy_seconds, now.busy_seconds),
             tuple(_difference(a, b) for a, b in zip(before.joules, now.joules, strict=True)),
         )
         if len(self._windows) >= ledger.MAX_WINDOWS:
             self._windows = ledger.merge_pairs(self._windows)
         self._windows = (*self._windows, window)
-        if self._announce is not None:
-            self._announce(window)
 
     def _summary(self) -> Entry:
         """The entry as it stands."""
@@ -184,25 +178,40 @@ class Watch:
             started=self._started,
             seconds=sum(window.seconds for window in windows),
             cpu_seconds=sum(window.cpu_seconds for window in windows),
-            host_cpu_seconds=sum(window.host_cpu_seconds for window in windows),
+            host_cpu_seconds=_sum([window.host_cpu_seconds for window in windows]),
             readings=tuple(m.reading(j) for m, j in zip(self._meters, seen, strict=True)),
             windows=windows,
             error=error,
         )
 
-    def _keep(self, write: Callable[[Path, Entry], object]) -> None:
-        if self._folder is not None:
-            folder = self._folder
-            self._guard(lambda: write(folder, self._summary()))
-
-    def _guard(self, action: Callable[[], object]) -> None:
-        """Run what may fail on a full, read-only or vanished disk; say so once."""
+    def _keep(self, write: Callable[[Path, Entry], object]) -> bool:
+        """Write to the ledger if there is one; say once if that fails, and go on."""
+        if self._folder is None:
+            return False
         try:
-            action()
+            write(self._folder, self._summary())
         except OSError as error:
-            if str(self._folder) not in _warned:
-                _warned.add(str(self._folder))
-                _log.warning('the energy ledger cannot be written (%s); the work goes on', error)
+            _warn_once(
+                str(self._folder),
+                f'the energy ledger cannot be written ({error}); the work goes on',
+            )
+            return False
+        return True
+
+
+def _read(meter: Meter, monotonic: float, busy: float | None) -> float | None:
+    """One counter; a meter that fails is one that saw nothing."""
+    try:
+        return meter.joules(monotonic, busy)
+    except Exception as error:  # noqa: BLE001 - no meter may break the work it watches
+        _warn_once(meter.component, f'the meter of {meter.component} failed: {error}')
+        return None
+
+
+def _warn_once(topic: str, text: str) -> None:
+    if topic not in _warned:
+        _warned.add(topic)
+        _log.warning(text)
 
 
 def unmeasured(label: Label, host: Host, entry_id: str, outcome: Outcome) -> Entry:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -59,6 +61,16 @@ class Sleep(Burn):
     def _run_interface(self, runtime: Any) -> Any:
         time.sleep(self.inputs.seconds)
         self._results['done'] = True
+        return runtime
+
+
+@carbon_aware
+class Die(Burn):
+    """Burn, then be killed as the kernel kills what needs too much memory."""
+
+    def _run_interface(self, runtime: Any) -> Any:
+        super()._run_interface(runtime)
+        os.kill(os.getpid(), signal.SIGKILL)
         return runtime
 
 

@@ -37,6 +37,13 @@ def test_an_impossible_pue_is_refused(value: float) -> None:
         PUE(value)
 
 
+def test_a_stated_pue_is_not_exact() -> None:
+    plain, stated = (account(3.6e6, 1.0, QUEBEC, pue) for pue in (PUE(1.0, 'unset'), PUE(1.5)))
+    assert plain.low == plain.high == plain.grams
+    assert stated.low == pytest.approx(stated.grams / 1.1)
+    assert stated.kwh_bounds[1] == pytest.approx(stated.kwh * 1.1)
+
+
 factors = st.floats(1.0, 10.0)
 
 
@@ -62,6 +69,7 @@ def test_totals_add_up(parts: list[tuple[float, float]]) -> None:
     each = [account(joules, u, QUEBEC, PUE()) for joules, u in parts]
     assert whole.joules == pytest.approx(sum(one.joules for one in each))
     assert whole.joules_high == pytest.approx(sum(one.joules_high for one in each))
+    assert whole.joules_low == pytest.approx(sum(one.joules_low for one in each))
     assert whole.grams == pytest.approx(sum(one.grams for one in each))
 
 

@@ -30,6 +30,8 @@ from nicarbon.anatomy import (
 )
 from nicarbon.errors import ImageError
 
+pytestmark = pytest.mark.slow
+
 COLIN = Path('/usr/share/mricron/templates/ch2.nii.gz')
 COLIN_BET = COLIN.with_name('ch2bet.nii.gz')
 

@@ -17,7 +17,10 @@ from nipype.interfaces.utility import Function
 
 from nicarbon import CarbonNode, carbon_aware, ledger, recording
 from nicarbon.errors import UsageError
+from nicarbon.host import cached
+from nicarbon.meters import Fake, find
 from nicarbon.share import share
+from nicarbon.watch import Label, Watch
 
 
 def run_workflow(tmp_path: Path, nodes: list[Node], **plugin_args: object) -> tuple:
@@ -120,6 +123,59 @@ def test_a_ledger_that_cannot_be_written_breaks_nothing(tmp_path: Path, caplog) 
         assert Burn(seconds=0.05).run(cwd=str(tmp_path)).outputs.done
     warned = [r for r in caplog.records if 'ledger cannot be written' in r.getMessage()]
     assert len(warned) == 1
+
+
+def test_a_disk_that_fills_up_keeps_the_checkpoint(tmp_path: Path, make_entry) -> None:
+    """Where the last line cannot be appended, what was known before it stays."""
+    host = cached(tmp_path / 'hosts')
+    with Watch(Label(stage='burn'), host, find(host), tmp_path / 'ledger') as watch:
+        (part,) = (tmp_path / 'ledger').glob('*.part')
+        line = part.with_name(f'{part.stem.rpartition("-")[0]}.jsonl')
+        line.symlink_to('/dev/full')
+    assert watch.entry.outcome == 'ran'
+    line.unlink()
+    (entry,), _ = ledger.read(tmp_path / 'ledger')
+    assert (entry.stage, entry.outcome) == ('burn', 'killed')
+
+
+class _Broken(Fake):
+    """A double of a meter that is lost in mid-work."""
+
+    looks = 0
+
+    def joules(self, monotonic: float, busy_cpu_seconds: float | None) -> float | None:
+        self.looks += 1
+        if self.looks > 1:
+            raise RuntimeError('GPU is lost')
+        return super().joules(monotonic, busy_cpu_seconds)
+
+
+def test_a_meter_that_fails_breaks_nothing(tmp_path: Path, caplog) -> None:
+    host = cached(tmp_path)
+    with Watch(Label(), host, [_Broken(10.0, component='gpu:0'), Fake(3.0)], None) as watch:
+        pass
+    gpu, cpu = watch.entry.readings
+    assert gpu.joules is None
+    assert cpu.joules == pytest.approx(3.0 * watch.entry.seconds)
+    assert 'GPU is lost' in caplog.text
+
+
+def test_a_long_series_is_merged_and_adds_up(tmp_path: Path) -> None:
+    host = cached(tmp_path)
+    with Watch(Label(), host, [Fake(10.0)], None, window_seconds=0.0005) as watch:
+        time.sleep(2.5)
+    assert 100 < len(watch.entry.windows) <= ledger.MAX_WINDOWS
+    assert max(w.seconds for w in watch.entry.windows) > 0.002
+    assert watch.entry.seconds == pytest.approx(2.5, abs=0.5)
+    joules = sum(w.joules[0] for w in watch.entry.windows)
+    assert joules == pytest.approx(10.0 * watch.entry.seconds)
+
+
+def test_a_run_id_is_used_once(tmp_path: Path) -> None:
+    with recording(tmp_path, run_id='r'):
+        pass
+    with pytest.raises(UsageError, match='another run_id'), recording(tmp_path, run_id='r'):
+        pass
 
 
 def test_cached_nodes_are_charged_nothing(tmp_path: Path) -> None:

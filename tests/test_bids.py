@@ -19,6 +19,7 @@ IMAGES = [
     'sub-02/anat/sub-02_T1w.nii.gz',
     'sub-03/anat/sub-03_T2w.nii.gz',
     'sub-020/anat/sub-020_T1w.nii.gz',
+    'sub-01-old/anat/sub-01-old_T1w.nii.gz',
     'derivatives/x/sub-01/anat/sub-01_T1w.nii.gz',
     'sourcedata/sub-01/anat/sub-01_T1w.nii.gz',
 ]
@@ -58,7 +59,12 @@ def test_filters_choose(dataset: Path) -> None:
 
 @pytest.mark.parametrize(
     ('chosen', 'words'),
-    [((['04'],), 'no sub-04'), ((['03'],), 'no T1w image'), ((['02'], ['9']), 'no T1w image')],
+    [
+        ((['04'],), 'no sub-04'),
+        ((['03'],), 'no T1w image'),
+        ((['02'], ['9']), 'no T1w image'),
+        (([], ['1', '9']), 'ses-9'),
+    ],
 )
 def test_what_selects_nothing_is_an_error(dataset: Path, chosen: tuple, words: str) -> None:
     with pytest.raises(SelectionError, match=words):
@@ -84,7 +90,10 @@ def test_labels_never_become_paths(text: str) -> None:
         bids.label(text, 'sub')
 
 
-@pytest.mark.parametrize('content', ['{', '[]', '{"t1w": 3}'])
+@pytest.mark.parametrize(
+    'content',
+    ['{', '[]', '{"t1w": 3}', '{"t1w": {"foo": "x"}}', '{"t1w": {"run": {"a": 1}}}'],
+)
 def test_a_bad_filter_file_is_named(tmp_path: Path, content: str) -> None:
     path = tmp_path / 'f.json'
     path.write_text(content)

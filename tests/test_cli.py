@@ -21,6 +21,7 @@ import pytest
 from command import NICARBON, VALIDATOR, digest, nicarbon
 
 from nicarbon import ledger
+from nicarbon.ledger import Window
 from nicarbon.stage import stages
 
 STAGES = [stage.name for stage in stages('structural')]
@@ -292,6 +293,7 @@ def empty(tmp_path: Path) -> Path:
         (['bids', 'out', 'participant', '--grid', 'France'], 64, ['did you mean FR']),
         (['bids', 'out', 'participant', '--pue', '-1'], 64, ['--pue', '1 or more']),
         (['bids', 'out', 'participant', '--pue', 'x'], 64, ['--pue']),
+        (['bids', 'out', 'participant', '--pue', '0'], 64, ['--pue']),
         (['bids', 'out', 'participant', '--mem', '0'], 64, ['--mem']),
         (['bids', 'out', 'participant', '--mem', '1'], 64, ['--mem 1', 'needs']),
         (['bids', 'out', 'participant', '--nprocs', '1', '--omp-nthreads', '2'], 64, ['--omp']),
@@ -315,6 +317,36 @@ def test_bad_input_gets_one_line(
     one_line(nicarbon(*words, cwd=tmp_path), code, *said)
     assert digest(empty) == before
     assert not (tmp_path / 'out').exists() or not any((tmp_path / 'out').rglob('*.html'))
+
+
+def test_a_hostile_or_torn_output_folder(tmp_path: Path, make_entry) -> None:
+    """Labels that would be paths are refused; torn records are passed over."""
+    run = tmp_path / 'out/logs/1'
+    (run / 'hosts').mkdir(parents=True)
+    (run / 'hosts/h.json').touch()
+    (run / 'config.toml').write_text('[options')
+    window = Window(0.0, 1.0, 0.5, 1.0, (2.0,))
+    ledger.append(run / 'ledger', make_entry((window,), subject='01<script>alert(1)</script>'))
+    one_line(nicarbon('account', 'out', cwd=tmp_path), 64, 'is no BIDS label')
+    shutil.rmtree(run / 'ledger')
+    ledger.append(run / 'ledger', make_entry((window,), session='x/../../../../escaped'))
+    one_line(nicarbon('account', 'out', cwd=tmp_path), 64, 'is no BIDS label')
+    shutil.rmtree(run / 'ledger')
+    ledger.append(run / 'ledger', make_entry((window,), error='<script>alert(1)</script>'))
+    one_line(nicarbon('account', 'out', '--pue', '0', cwd=tmp_path), 64, '--pue 0')
+    done = nicarbon('account', 'out', '--dry-run', cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert 'sub-01.html' in done.stdout
+    assert not (tmp_path / 'out/sub-01.html').exists()
+    assert nicarbon('account', 'out', cwd=tmp_path).returncode == 0
+    assert '<script>alert' not in (tmp_path / 'out/sub-01.html').read_text('utf-8')
+    assert {path.name for path in tmp_path.iterdir()} == {'out'}
+
+
+def test_the_demo_leaves_a_dataset_of_yours_alone(empty: Path, tmp_path: Path) -> None:
+    before = digest(empty)
+    one_line(nicarbon('demo', tmp_path, cwd=tmp_path), 64, 'left alone')
+    assert digest(empty) == before
 
 
 def test_a_dry_run_lists_and_writes_nothing(empty: Path, tmp_path: Path) -> None:

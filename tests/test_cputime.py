@@ -78,13 +78,29 @@ def test_what_still_runs_counts_before_it_ends() -> None:
         child.wait()
 
 
-def test_exit_codes_are_never_stolen() -> None:
-    """A child of ours that ended before the clock starts to look is still ours."""
+@pytest.mark.parametrize('first', ['clock', 'child'])
+def test_exit_codes_are_never_stolen(first: str) -> None:
+    """A child that has ended is still its parent's, whenever it was started."""
+    clock = TreeClock() if first == 'clock' else None
     child = subprocess.Popen([sys.executable, '-c', 'raise SystemExit(7)'])
     time.sleep(0.3)
-    clock = TreeClock()
-    clock.finish()
+    (clock or TreeClock()).finish()
     assert child.wait() == 7
+
+
+def test_the_process_is_what_it_was_afterwards() -> None:
+    """A sub-reaper while it is watched, and no longer."""
+    assert (
+        _in_a_new_process(
+            'import ctypes\n'
+            'flag = ctypes.c_int()\n'
+            'get = lambda: (ctypes.CDLL(None).prctl(37, ctypes.byref(flag), 0, 0, 0), flag.value)[1]\n'
+            'assert get() == 1\n'
+            'inner = TreeClock(); inner.finish(); assert get() == 1\n'
+            'clock.finish(); assert get() == 0'
+        )
+        < 1
+    )
 
 
 def test_the_clock_never_falls() -> None:

@@ -49,7 +49,12 @@ def test_an_unknown_zone_names_its_neighbours(text: str, near: str) -> None:
         parse(text)
 
 
-@pytest.mark.parametrize('text', ['', 'nowhere', '../FR', '-1', 'nan', 'inf', 'Z' * 500])
+def test_the_uk_is_gb() -> None:
+    with pytest.raises(GridError, match=r'did you mean GB \(United Kingdom\)\?'):
+        parse('UK')
+
+
+@pytest.mark.parametrize('text', ['', 'nowhere', 'NO-SE3', '../FR', '-1', 'nan', 'inf', 'Z' * 500])
 def test_nonsense_is_an_error(text: str) -> None:
     with pytest.raises(GridError):
         parse(text)

@@ -70,7 +70,7 @@ def test_a_checkpoint_left_behind_is_a_killed_entry(tmp_path: Path, make_entry) 
         running.entry_id: 'killed',
         ended.entry_id: 'ran',
     }
-    assert ledger.read(tmp_path, running=lambda _: True)[0] == [ended]
+    assert ledger.read(tmp_path, running=lambda _entry, _age: True)[0] == [ended]
 
 
 def _append_many(folder: str, entry: Entry, writer: int) -> None:
@@ -112,3 +112,36 @@ def test_merging_keeps_sums(parts: list[tuple[float, float, float | None]]) -> N
     if None not in [energy for *_, energy in parts]:
         total = sum(energy for *_, energy in parts)
         assert sum(w.joules[0] for w in merged) == pytest.approx(total)
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'seconds': -1.0},
+        {'seconds': float('nan')},
+        {'seconds': 'ten'},
+        {'cpu_seconds': None},
+        {'outcome': 'weird'},
+        {'kind': 'nod'},
+        {'host_cores': 0},
+        {'started': 'yesterday'},
+        {'subject': 7},
+        {'entry_id': 'x'},
+        {'readings': []},
+        {'windows': [[0, 1, 1, 1, [float('inf')]]]},
+        {'windows': [[0, 1, 1]]},
+    ],
+    ids=str,
+)
+def test_values_that_no_counter_shows_are_passed_over(
+    tmp_path: Path, make_entry, change: dict
+) -> None:
+    good = make_entry((Window(0.0, 1.0, 0.5, 1.0, (2.0,)),))
+    path = ledger.append(tmp_path, good)
+    record = json.loads(path.read_text())
+    with path.open('a') as file:
+        file.write(json.dumps(record | change) + '\n')
+        file.write('5\nnull\n[]\n')
+    entries, warnings = ledger.read(tmp_path)
+    assert entries == [good]
+    assert len(warnings) == 4

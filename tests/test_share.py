@@ -30,7 +30,7 @@ def entry(kind: str, windows: list[Window], cores: float = 1.0, number: int = 1)
         started='',
         seconds=sum(w.seconds for w in windows),
         cpu_seconds=sum(w.cpu_seconds for w in windows),
-        host_cpu_seconds=sum(w.host_cpu_seconds for w in windows),
+        host_cpu_seconds=sum(w.host_cpu_seconds or 0.0 for w in windows),
         host_cores=4,
         reserved_cores=cores,
         reserved_memory_gb=None,
@@ -62,7 +62,10 @@ def split(windows: list[Window], at: float) -> list[Window]:
     return halves
 
 
-watts = st.floats(0.0, 300.0)
+# What a clock can show: the smallest double times a half is nothing.
+cores = st.one_of(st.just(0.0), st.floats(1e-9, 4))
+fractions = st.one_of(st.just(0.0), st.floats(1e-9, 1))
+watts = st.floats(0.0, 300.0, allow_subnormal=False)
 
 
 @st.composite
@@ -71,8 +74,8 @@ def hosts(draw: st.DrawFn) -> tuple[Entry, list[Entry]]:
     windows, start = [], draw(st.floats(0, 1e6))
     for _ in range(draw(st.integers(1, 8))):
         seconds = draw(st.floats(0.1, 30))
-        busy = draw(st.floats(0, 4)) * seconds
-        own = draw(st.floats(0, 1)) * busy
+        busy = draw(cores) * seconds
+        own = draw(fractions) * busy
         windows.append(Window(start, seconds, own, busy, (draw(watts) * seconds,)))
         start = windows[-1].stop
     begin, length = windows[0].start, windows[-1].stop - windows[0].start
@@ -80,7 +83,7 @@ def hosts(draw: st.DrawFn) -> tuple[Entry, list[Entry]]:
     for number in range(draw(st.integers(0, 5))):
         first = begin + draw(st.floats(-0.2, 1.0)) * length
         seconds = draw(st.floats(0.001, 1.0)) * length
-        cpu = draw(st.floats(0, 4)) * seconds
+        cpu = draw(cores) * seconds
         own = Window(first, seconds, cpu, cpu, (None,))
         nodes.append(entry('node', [own], draw(st.floats(0, 4)), number))
     return entry('run', windows, 0.0, 99), nodes
@@ -170,3 +173,37 @@ def test_a_node_that_outlives_its_run_loses_nothing() -> None:
     for policy, joules in alone.joules.items():
         assert one.joules[policy] == pytest.approx(joules)
     assert one.components == pytest.approx(alone.components)
+
+
+def test_reserved_cores_and_the_rest_are_counted_by_hand() -> None:
+    """20 W idle of 60 W for 10 s on 4 cores; 2 are reserved; 3 of 5 CPU s are the node's."""
+    run = entry('run', [Window(0, 10, 4, 5, (600,))], 0)
+    run = replace(run, readings=(replace(CPU, idle_watts=20.0),))
+    sharing = share([run, entry('node', [Window(0, 10, 3, 5, (None,))], cores=2)])
+    (balance,) = sharing.balances
+    assert sharing.shares[0].joules['reserved'] == pytest.approx(400 * 3 / 5 + 200 * 2 / 4)
+    assert balance.overhead_joules == pytest.approx(400 * 1 / 5)
+    assert balance.unattributed_joules == pytest.approx(400 * 1 / 5 + 200 * 2 / 4)
+
+
+def test_the_weakest_component_names_the_tier() -> None:
+    gpu = replace(CPU, component='gpu:0', tier='measured', u_rel=1.1)
+    weak = replace(CPU, tier='assumed', u_rel=3.0)
+    node = replace(entry('node', [Window(0, 10, 5, 10, (100, 50))]), readings=(gpu, weak))
+    (one,) = share([node]).shares
+    assert (one.tier, one.u_rel) == ('assumed', 3.0)
+    assert set(one.components) == {'gpu:0', 'cpu'}
+
+
+def test_where_the_host_is_not_known_nobody_is_charged_its_work() -> None:
+    (one,) = share([entry('node', [Window(0, 10, 5, None, (120,))])]).shares
+    assert one.joules['dynamic'] == 0
+    assert one.joules['reserved'] == pytest.approx(20 / 4)
+
+
+def test_a_run_killed_before_its_first_window_costs_its_nodes_nothing() -> None:
+    node = entry('node', [Window(0, 10, 5, 10, (120,))])
+    (one,) = share([replace(entry('run', [], 0), outcome='killed'), node]).shares
+    (alone,) = share([node]).shares
+    assert one.joules == alone.joules
+    assert one.tier == 'modelled'

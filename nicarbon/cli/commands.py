@@ -102,10 +102,11 @@ def _account(argv: Sequence[str]) -> int:
     again = Parser(
         prog='nicarbon account',
         description='Write all tables and pages of OUT_DIR again from its ledger, under other '
-        'assumptions if you wish. Nothing is run. Options that are not given stay as they were.',
+        'assumptions if you wish. Nothing is run. Options that are not given are those of the '
+        'last run.',
     )
     again.add_argument('out_dir', type=Path, metavar='OUT_DIR', help='output of an earlier run')
-    flags(again, 'grid', 'pue', 'config_file')
+    flags(again, 'grid', 'pue', 'config_file', 'dry_run')
     given = vars(again.parse_args(argv))
     return _report(given.pop('out_dir'), given, group=True)
 
@@ -119,6 +120,9 @@ def _report(out_dir: Path, given: dict[str, object], *, group: bool) -> int:
     chosen: Chosen = choose(given, earlier=last_options(out_dir))
     written = write(out_dir, chosen, group=group)
     screen = Screen(sys.stdout)
+    if chosen.options.dry_run:
+        screen.would_write(written.paths)
+        return 0
     screen.stages(written.dataset)
     screen.pages(written.pages)
     return 0
@@ -140,10 +144,12 @@ def _demo(argv: Sequence[str]) -> int:
     flags(demo, 'nprocs', 'omp_nthreads', 'grid', 'pue')
     given = vars(demo.parse_args(argv))
     folder, voxel_size = given.pop('folder'), given.pop('voxel_size')
-    from ..demo import write_dataset
+    from ..demo import is_demo, write_dataset
     from .participant import participant
 
     raw, out = folder / 'bids', folder / 'derivatives' / 'nicarbon'
+    if raw.exists() and not is_demo(raw):
+        raise UsageError(f'{raw} is not a demo dataset and is left alone: choose another folder')
     print(f'Writing two heads to {raw}')  # noqa: T201
     write_dataset(raw, voxel_size)
     code = participant(raw, out, choose({'work_dir': folder / 'work', **given}))

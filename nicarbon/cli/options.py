@@ -356,7 +356,7 @@ def _value(each: Any, raw: Any, origin: str) -> Any:
     about = each.metadata
     try:
         if about['many']:
-            items = raw.replace(',', ' ').split() if isinstance(raw, str) else raw
+            items = raw if isinstance(raw, list | tuple) else str(raw).replace(',', ' ').split()
             return tuple(about['of'](str(item)) for item in items)
         value = raw if isinstance(raw, bool) else about['of'](str(raw))
     except UsageError as error:
@@ -378,7 +378,9 @@ def _config(path: str | Path | None) -> Mapping[str, Any]:
         raise InputError(f'--config-file {path}: no such file') from None
     except (OSError, ValueError) as error:
         raise UsageError(f'--config-file {path}: cannot be read as TOML ({error})') from None
-    options: Mapping[str, Any] = content.get('options', content)
+    options = content.get('options', content)
+    if not isinstance(options, dict):
+        raise UsageError(f'--config-file {path}: options must be a table')
     unknown = sorted(set(options) - {each.name for each in fields(Options)})
     if unknown:
         raise UsageError(f'--config-file {path}: no such option: {", ".join(unknown)}')

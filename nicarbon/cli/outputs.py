@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shlex
 import sys
 from collections import defaultdict
@@ -22,7 +23,7 @@ from ..account import PUE, Intensity
 from ..cputime import is_running
 from ..errors import InputError, OutputError, StorageError
 from ..grids import parse
-from ..host import Host
+from ..host import Host, boot_id
 from ..ledger import Entry
 from ..report import figures
 from ..report.methods import citations, methods
@@ -33,6 +34,11 @@ from ..summary import Summary, summarise
 from .options import Chosen, Options, read_toml
 
 __all__ = ['Written', 'last_options', 'write']
+
+
+FRESH_SECONDS = 120.0
+"""A checkpoint is replaced every few seconds; one of another host that is older
+than this belongs to a process that is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +91,24 @@ def last_options(out_dir: Path, *names: str) -> tuple[str, Mapping[str, Any]]:
     options : mapping
         Those that the user had chosen; empty when there was no run.
     """
-    configs = sorted(out_dir.glob('logs/*/config.toml'))
-    if not configs:
-        return '', {}
-    config = read_toml(configs[-1])
+    run_id, config = _last_config(out_dir)
+    options, origins = config.get('options', {}), config.get('origins', {})
     kept = {
         name: value
-        for name, value in config['options'].items()
-        if config['origins'].get(name) != 'default' and name in (names or config['options'])
+        for name, value in options.items()
+        if origins.get(name) != 'default' and name in (names or options)
     }
-    return f'run {configs[-1].parent.name}', kept
+    return f'run {run_id}', kept
+
+
+def _last_config(out_dir: Path) -> tuple[str, Mapping[str, Any]]:
+    """Name and ``config.toml`` of the newest run whose file can be read."""
+    for path in sorted(out_dir.glob('logs/*/config.toml'), reverse=True):
+        try:
+            return path.parent.name, read_toml(path)
+        except (OSError, ValueError):
+            continue
+    return '', {}
 
 
 def write(
@@ -129,7 +143,8 @@ def write(
     """
     facts = _read(out_dir)
     intensity = _intensity(facts.runs, chosen.options)
-    pue = PUE(chosen.options.pue, 'given') if chosen.options.pue else PUE(1.0, 'unset')
+    given = chosen.options.pue
+    pue = PUE(1.0, 'unset') if given is None else PUE(given)
     summaries = list(_summaries(facts.sharing.shares, intensity, pue))
     dataset = summarise(facts.sharing.shares, intensity, pue)
     wanted = None if subjects is None else set(subjects)
@@ -141,7 +156,10 @@ def write(
     if group:
         files |= _group_files(dataset, summaries, context)
     files |= _citation(dataset, context)
-    paths = [_save(out_dir / name, text) for name, text in files.items()]
+    paths = [out_dir / name for name in files]
+    if not chosen.options.dry_run:
+        for path, text in zip(paths, files.values(), strict=True):
+            _save(path, text)
     return Written(tuple(paths), dataset)
 
 
@@ -149,14 +167,23 @@ def _read(out_dir: Path) -> _Facts:
     folders = ledger.folders(out_dir)
     if not folders:
         raise InputError(f'{out_dir} holds no ledger (logs/*/ledger): run participant first')
-    entries, warnings = ledger.read(
-        *folders, running=lambda e: is_running(e.pid, e.entry_id.split('-')[-2])
-    )
-    hosts = {}
+    entries, warnings = ledger.read(*folders, running=_running)
+    hosts: dict[str, Host] = {}
     for path in sorted(out_dir.glob('logs/*/hosts/*.json')):
-        host = Host(**json.loads(path.read_text('utf-8')))
-        hosts[host.name] = host
+        try:
+            host = Host(**json.loads(path.read_text('utf-8')))
+        except (OSError, ValueError, TypeError) as error:
+            warnings.append(f'{path} was passed over: {error}')
+        else:
+            hosts[host.name] = host
     return _Facts(out_dir, tuple(entries), share(entries), tuple(hosts.values()), tuple(warnings))
+
+
+def _running(entry: Entry, age_seconds: float) -> bool:
+    """Whether the process of a checkpoint is at work; another host's is if it is fresh."""
+    if (entry.host, entry.boot_id) != (os.uname().nodename, boot_id()):
+        return age_seconds < FRESH_SECONDS
+    return is_running(entry.pid, entry.entry_id.split('-')[-2])
 
 
 def _intensity(runs: Iterable[Entry], options: Options) -> Intensity:
@@ -178,7 +205,9 @@ def _by_subject(summaries: Iterable[Summary]) -> dict[str, list[Summary]]:
     grouped: dict[str, list[Summary]] = defaultdict(list)
     for summary in summaries:
         if summary.subject:
-            # A ledger is somebody's file: its labels become paths here.
+            # A ledger is somebody's file, and its labels become paths here.
+            if summary.session:
+                bids.label(summary.session, 'ses')
             grouped[bids.label(summary.subject, 'sub')].append(summary)
     return grouped
 
@@ -209,8 +238,7 @@ def _context(facts: _Facts, chosen: Chosen) -> Context:
 
 def _versions(out_dir: Path) -> tuple[tuple[str, str], ...]:
     """Packages that did the work in the last run, and their versions."""
-    configs = sorted(out_dir.glob('logs/*/config.toml'))
-    versions = read_toml(configs[-1]).get('versions', {}) if configs else {}
+    versions = _last_config(out_dir)[1].get('versions', {})
     return tuple((name, str(number)) for name, number in versions.items())
 
 
@@ -309,7 +337,7 @@ def _json(content: Mapping[str, Any]) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + '\n'
 
 
-def _save(path: Path, text: str) -> Path:
+def _save(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     draft = path.with_name(f'.{path.name}.draft')
     try:
@@ -323,4 +351,3 @@ def _save(path: Path, text: str) -> Path:
                 "ledger: make room, then run 'nicarbon account' on the output folder"
             ) from None
         raise OutputError(f'{path} cannot be written: {error.strerror}') from None
-    return path

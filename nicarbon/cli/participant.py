@@ -171,7 +171,9 @@ def _prepare(plan: _Plan) -> None:
     (plan.out_dir / '.bidsignore').write_text(bids.IGNORE, 'utf-8')
     (plan.out_dir / 'README.md').write_text(bids.README, 'utf-8')
     record = plan.chosen.record() | {'versions': _versions()}
-    (plan.log_dir / 'config.toml').write_text(tomli_w.dumps(record), 'utf-8')
+    draft = plan.log_dir / '.config.draft'
+    draft.write_text(tomli_w.dumps(record), 'utf-8')
+    draft.replace(plan.log_dir / 'config.toml')
 
 
 def _versions() -> dict[str, str]:

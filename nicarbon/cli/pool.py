@@ -1,9 +1,9 @@
 """Nipype's MultiProc, made to survive the death of a worker.
 
-A worker that is killed (out of memory, say) breaks Python's process pool, and
-Nipype then waits for ever for the nodes that were running. Here the pool is
-made anew and those nodes are run once more; a node whose worker dies twice has
-failed.
+A worker that is killed (out of memory, say) breaks Python's process pool with
+all nodes in it, and Nipype then waits for ever. Here the pool is made anew, and
+each of those nodes is run once more in a pool of its own: the one whose worker
+dies again is to blame, and has failed; the others go on.
 """
 
 from __future__ import annotations
@@ -21,9 +21,6 @@ import psutil
 from nipype.pipeline.plugins.multiproc import MultiProcPlugin, process_initializer, run_node
 
 __all__ = ['Pool', 'end_workers']
-
-ATTEMPTS = 2
-"""How often a node is tried whose worker dies."""
 
 
 class Pool(MultiProcPlugin):  # type: ignore[misc]
@@ -50,8 +47,8 @@ class Pool(MultiProcPlugin):  # type: ignore[misc]
         )
         self._method = plugin_args['mp_context']
         self._jobs: dict[int, tuple[Any, bool]] = {}
-        self._deaths: dict[int, int] = {}
-        self._broken: set[int] = set()
+        self._suspects: set[int] = set()
+        self._to_repeat: set[int] = set()
         self.stopping = False
 
     def _submit_job(self, node: Any, updatehash: bool = False) -> int:  # noqa: FBT001, FBT002
@@ -62,17 +59,23 @@ class Pool(MultiProcPlugin):  # type: ignore[misc]
         return int(self._taskid)
 
     def _launch(self, task: int) -> None:
-        node, updatehash = self._jobs[task]
         try:
-            future = self.pool.submit(run_node, node, updatehash, task)
+            self._submit(self.pool, task)
         except BrokenProcessPool:
-            self.pool = ProcessPoolExecutor(
-                max_workers=self.processors,
-                initializer=process_initializer,
-                initargs=(self._cwd,),
-                mp_context=get_context(self._method),
-            )
-            future = self.pool.submit(run_node, node, updatehash, task)
+            self.pool = self._new_pool(self.processors)
+            self._submit(self.pool, task)
+
+    def _new_pool(self, workers: int) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            max_workers=workers,
+            initializer=process_initializer,
+            initargs=(self._cwd,),
+            mp_context=get_context(self._method),
+        )
+
+    def _submit(self, pool: ProcessPoolExecutor, task: int) -> None:
+        node, updatehash = self._jobs[task]
+        future = pool.submit(run_node, node, updatehash, task)
         self._task_obj[task] = future
         future.add_done_callback(functools.partial(self._ended, task))
 
@@ -83,18 +86,19 @@ class Pool(MultiProcPlugin):  # type: ignore[misc]
         error = future.exception()
         if error is None:
             self._taskresult[task] = future.result()
-            return
-        self._deaths[task] = self._deaths.get(task, 0) + 1
-        if isinstance(error, BrokenProcessPool) and self._deaths[task] < ATTEMPTS:
-            self._broken.add(task)
+        elif isinstance(error, BrokenProcessPool) and task not in self._suspects:
+            self._suspects.add(task)
+            self._to_repeat.add(task)
         else:
             words = f'{type(error).__name__}: {error}'
             self._taskresult[task] = {'result': None, 'traceback': [words], 'taskid': task}
 
     def _get_result(self, taskid: int) -> Any:
-        if taskid in self._broken:
-            self._broken.discard(taskid)
-            self._launch(taskid)
+        if taskid in self._to_repeat:
+            self._to_repeat.discard(taskid)
+            alone = self._new_pool(1)
+            self._submit(alone, taskid)
+            alone.shutdown(wait=False)
         return self._taskresult.get(taskid)
 
 

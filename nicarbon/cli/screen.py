@@ -58,6 +58,11 @@ class Screen:
                 self.say(f'  writes  {out_dir / path}')
             self.say(f'  writes  {out_dir / bids.page_path(session.subject)}')
 
+    def would_write(self, paths: Sequence[Path]) -> None:
+        """List files of a dry run."""
+        for path in paths:
+            self.say(f'  writes  {path}')
+
     def start(
         self, sessions: Sequence[bids.Session], table: Sequence[Stage], log_dir: Path
     ) -> None:
@@ -102,10 +107,9 @@ class Screen:
         for stage, lines in _by_stage(dataset).items():
             self.say(_row(self._titles.get(stage, stage), lines))
         total = dataset.footprint
-        self.say(
-            f'{"all":<49}  {energy(total.joules, total.joules_low, total.joules_high):<24}'
-            f'{carbon(total.grams, total.low, total.high)}'
-        )
+        if dataset.tiers:
+            joules = energy(total.joules, total.joules_low, total.joules_high)
+            self.say(f'{"all":<49}  {joules:<24}{carbon(total.grams, total.low, total.high)}')
         tiers = ', '.join(f'{100 * part:.0f} % {tier}' for tier, part in dataset.tiers.items())
         zone = total.intensity.zone
         self.say(f'Energy: {tiers or "not seen"}. Grid: {zone}, {total.intensity.source}.')

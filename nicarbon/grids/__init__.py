@@ -66,7 +66,7 @@ def parse(text: str | None) -> Grid:
     >>> parse('-3')
     Traceback (most recent call last):
     ...
-    nicarbon.errors.GridError: --grid -3: grams of CO2e per kWh cannot be negative
+    nicarbon.errors.GridError: --grid -3: grams of CO2e per kWh are 0 or more
     """
     from .constant import Constant
     from .table import Table, World
@@ -78,6 +78,6 @@ def parse(text: str | None) -> Grid:
     except ValueError:
         return Table(text)
     if not math.isfinite(value) or value < 0:
-        msg = f'--grid {text}: grams of CO2e per kWh cannot be negative'
+        msg = f'--grid {text}: grams of CO2e per kWh are 0 or more'
         raise GridError(msg)
     return Constant(value)

@@ -187,7 +187,7 @@ def _china(code: str) -> Intensity | None:
 
 def _nordic(code: str) -> Intensity | None:
     country, _, area = code.rpartition('-')
-    if country and country not in _NORDIC:
+    if country and (country not in _NORDIC or not area.startswith(country)):
         return None
     row = _source().get_nordic_country_energy_mix_data()['data'].get(area)
     return row and _region(row, area, 'average, lifecycle', 'price areas by CodeCarbon')
@@ -200,6 +200,8 @@ def _region(row: Mapping[str, Any], zone: str, kind: str, source: str) -> Intens
 def _near(zone: str) -> list[str]:
     """Names of zones that look like what was asked for."""
     names = _names()
+    if zone.strip().upper() == 'UK':
+        return [names['GB']]
     folded = {_plain(word): label for code, label in names.items() for word in (code, label)}
     folded |= {_plain(label.partition('(')[2].rstrip(')')): label for label in names.values()}
     close = difflib.get_close_matches(_plain(zone), folded, n=6, cutoff=0.5)

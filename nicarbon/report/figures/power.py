@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ...ledger import Entry, Window, merge_pairs
 from ...quantity import ENERGY
-from ...share import Share, share
+from ...share import Share, share, within
 from ..numbers import duration, scale
 from .lanes import Lanes, lay
 from .svg import INK, MUTED, RULE, Canvas, shorten, stage_colours, ticks
@@ -106,6 +106,8 @@ def _same(entry: Entry, run: Entry) -> bool:
 def _slices(run: Entry, shares: Sequence[Share], subject: str) -> list[_Slice]:
     """Split every window by :func:`nicarbon.share.share`, and scale to what was charged."""
     windows = run.windows
+    if not windows:
+        return []
     while len(windows) > FINEST:
         windows = merge_pairs(windows)
     parts = [_joules(replace(run, windows=(window,)), shares) for window in windows]
@@ -113,9 +115,9 @@ def _slices(run: Entry, shares: Sequence[Share], subject: str) -> list[_Slice]:
     for part in parts:
         for key, joules in part.items():
             sums[key] += joules
-    charged = {one.entry.entry_id: one.joules['reserved'] for one in shares}
-    overhead = share([run, *(one.entry for one in shares)]).balances[0].overhead_joules
-    charged[_OWN] = 0.0 if subject else overhead
+    charged = _joules(run, shares)
+    if subject:
+        charged[_OWN] = 0.0
     stage = {one.entry.entry_id: one.entry.stage or one.entry.node for one in shares}
     slices = []
     for window, part in zip(windows, parts, strict=True):
@@ -132,16 +134,12 @@ def _slices(run: Entry, shares: Sequence[Share], subject: str) -> list[_Slice]:
 
 
 def _joules(run: Entry, shares: Sequence[Share]) -> dict[str, float]:
-    """Joules by entry, and of the overhead, in the one window that a run is cut to."""
-    window = run.windows[0]
-    nodes = [
-        one.entry
-        for one in shares
-        if one.entry.windows[0].start < window.stop and one.entry.windows[-1].stop > window.start
-    ]
-    sharing = share([run, *nodes])
+    """Joules by entry, and of the overhead, in the time that a run is cut to."""
+    start, stop = run.windows[0].start, run.windows[-1].stop
+    nodes = [within(one.entry, start, stop) for one in shares]
+    sharing = share([run, *(node for node in nodes if node.windows)])
     joules = {one.entry.entry_id: one.joules['reserved'] for one in sharing.shares}
-    joules[_OWN] = sharing.balances[0].overhead_joules
+    joules[_OWN] = sum(balance.overhead_joules for balance in sharing.balances)
     return joules
 
 
