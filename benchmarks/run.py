@@ -6,12 +6,12 @@ Medians of several repeats; absolute values drift with the machine, ratios hold.
 from __future__ import annotations
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -62,7 +62,9 @@ def starting(folder: Path) -> list[tuple[str, float, float, str]]:
 
 
 def metering() -> list[tuple[str, float, float, str]]:
-    """CPU of a watch around nothing, and of one that lasts."""
+    """CPU of a watch around nothing, and of a look when the series of windows is full."""
+    from nicarbon import ledger
+    from nicarbon.aware import RUN_WINDOW_SECONDS
     from nicarbon.host import cached
     from nicarbon.meters import find
     from nicarbon.watch import WINDOW_SECONDS, Label, Watch
@@ -71,22 +73,27 @@ def metering() -> list[tuple[str, float, float, str]]:
         host = cached(folder)
         meters = find(host)
 
-        def spent(repeats: int, window_seconds: float, sleep: float) -> float:
-            before = resource.getrusage(resource.RUSAGE_SELF)
-            for _ in range(repeats):
-                with Watch(Label(), host, meters, Path(folder), window_seconds=window_seconds):
-                    time.sleep(sleep)
-            after = resource.getrusage(resource.RUSAGE_SELF)
-            cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-            return cpu / repeats
+        def watch() -> Watch:
+            return Watch(Label(), host, meters, Path(folder), window_seconds=3600)
 
-        node = spent(200, 60, 0)
-        looks = 100
-        look = (spent(1, 0.05, 0.05 * looks) - node) / looks
+        def spent(action: Callable[[], object], repeats: int) -> float:
+            before = time.process_time()
+            for _ in range(repeats):
+                action()
+            return (time.process_time() - before) / repeats
+
+        def node() -> None:
+            with watch():
+                pass
+
+        with watch() as full:
+            for _ in range(ledger.MAX_WINDOWS - 110):
+                full.look()
+            look = spent(full.look, 100)
         return [
-            ('metering, CPU per node', node * 1e3, 2, 'ms'),
-            ('metering, share of a core while it runs', 100 * look / WINDOW_SECONDS, 0.1, '%'),
-            ('  CPU seconds per hour', 3600 * look / WINDOW_SECONDS, 0.5, 's'),
+            ('metering, CPU per node', spent(node, 200) * 1e3, 2, 'ms'),
+            ('metering a node of an hour, share of a core', 100 * look / WINDOW_SECONDS, 0.1, '%'),
+            ('metering a run, share of a core', 100 * look / RUN_WINDOW_SECONDS, 0.1, '%'),
         ]
 
 

@@ -56,7 +56,7 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Moment:
     """All clocks and counters at one moment."""
 
     monotonic: float
@@ -115,7 +115,7 @@ class Watch:
         self._boot_id = boot_id()
         self._started = _now()
         self._clock = TreeClock()
-        self._last = self._look(self._clock.seconds())
+        self._last = self._read_clocks(self._clock.seconds())
         self._keep(ledger.checkpoint)
         self._thread = threading.Thread(target=self._sample, name='nicarbon-watch', daemon=True)
         self._thread.start()
@@ -144,16 +144,20 @@ class Watch:
 
     def _sample(self) -> None:
         while not self._stop.wait(self._window_seconds):
-            self._advance(self._clock.seconds())
-            self._keep(ledger.checkpoint)
+            self.look()
 
-    def _look(self, cpu_seconds: float) -> _Look:
+    def look(self) -> None:
+        """End the current window, and keep what is known so far."""
+        self._advance(self._clock.seconds())
+        self._keep(ledger.checkpoint)
+
+    def _read_clocks(self, cpu_seconds: float) -> _Moment:
         now, busy = time.monotonic(), busy_seconds()
-        return _Look(now, cpu_seconds, busy, tuple(_read(m, now, busy) for m in self._meters))
+        return _Moment(now, cpu_seconds, busy, tuple(_read(m, now, busy) for m in self._meters))
 
     def _advance(self, cpu_seconds: float) -> None:
         """End the current window here."""
-        before, now = self._last, self._look(cpu_seconds)
+        before, now = self._last, self._read_clocks(cpu_seconds)
         self._last = now
         window = Window(
             before.monotonic,
