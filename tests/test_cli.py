@@ -145,7 +145,7 @@ def test_accounting_again_changes_grams_and_nothing_else(ran: Path, tmp_path: Pa
             ratio * float(before[stage]['carbon']), rel=1e-4
         )
     assert [digest(folder) for folder in ledger.folders(out)] == facts
-    assert 'FR grid' in (out / 'logs/CITATION.md').read_text('utf-8')
+    assert 'intensity of FR' in (out / 'logs/CITATION.md').read_text('utf-8')
     assert '@article{tustison2010' in (out / 'logs/CITATION.bib').read_text('utf-8')
     again = json.loads((out / 'group_carbon.json').read_text('utf-8'))['Footprint']
     assert (again['Intensity']['Zone'], again['PUE']['Value']) == ('FR', 1.5)
