@@ -22,6 +22,10 @@ from .quantity import JOULES_PER_KWH
 __all__ = ['PUE', 'Footprint', 'Intensity', 'account', 'combine', 'total']
 
 
+MAX_PUE = 5.0
+"""Beyond any facility ever reported; ``--pue 12`` means 1.2."""
+
+
 @dataclass(frozen=True, slots=True)
 class Intensity:
     """What the electricity grid emitted per unit of energy, and who says so.
@@ -67,7 +71,8 @@ class PUE:
     Raises
     ------
     UsageError
-        If it is below 1, which no facility can reach.
+        If it is below 1, which no facility can reach, or so high that a decimal
+        point is missing.
 
     Notes
     -----
@@ -85,15 +90,18 @@ class PUE:
     >>> PUE(-1.0)
     Traceback (most recent call last):
     ...
-    nicarbon.errors.UsageError: --pue -1: a PUE is 1 or more (1.58 is an average data centre)
+    nicarbon.errors.UsageError: --pue -1: a PUE is 1 or more, and 5 at most (1.58 is ...)
     """
 
     value: float = 1.0
     origin: Literal['given', 'unset'] = 'given'
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.value) and self.value >= 1):
-            msg = f'--pue {self.value:g}: a PUE is 1 or more (1.58 is an average data centre)'
+        if not 1 <= self.value <= MAX_PUE:
+            msg = (
+                f'--pue {self.value:g}: a PUE is 1 or more, and {MAX_PUE:g} at most '
+                '(1.58 is an average data centre)'
+            )
             raise UsageError(msg)
 
     @property

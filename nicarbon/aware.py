@@ -91,6 +91,12 @@ def carbon_aware(target: Any) -> Any:
         return target
     if isinstance(target, CarbonNode):
         return target
+    if isinstance(target, Node):
+        msg = (
+            f'{target.name} is a {type(target).__name__}, which is not converted yet: '
+            'decorate the class of its interface instead'
+        )
+        raise UsageError(msg)
     msg = f'carbon_aware takes an interface class or a Node, not {target!r}'
     raise UsageError(msg)
 

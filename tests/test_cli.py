@@ -294,6 +294,7 @@ def empty(tmp_path: Path) -> Path:
         (['bids', 'out', 'participant', '--pue', '-1'], 64, ['--pue', '1 or more']),
         (['bids', 'out', 'participant', '--pue', 'x'], 64, ['--pue']),
         (['bids', 'out', 'participant', '--pue', '0'], 64, ['--pue']),
+        (['bids', 'out', 'participant', '--pue', '12'], 64, ['--pue', '5 at most']),
         (['bids', 'out', 'participant', '--mem', '0'], 64, ['--mem']),
         (['bids', 'out', 'participant', '--mem', '1'], 64, ['--mem 1', 'needs']),
         (['bids', 'out', 'participant', '--nprocs', '1', '--omp-nthreads', '2'], 64, ['--omp']),
@@ -341,6 +342,36 @@ def test_a_hostile_or_torn_output_folder(tmp_path: Path, make_entry) -> None:
     assert nicarbon('account', 'out', cwd=tmp_path).returncode == 0
     assert '<script>alert' not in (tmp_path / 'out/sub-01.html').read_text('utf-8')
     assert {path.name for path in tmp_path.iterdir()} == {'out'}
+
+
+def test_sessions_are_one_participant(tmp_path: Path, make_entry) -> None:
+    folder = tmp_path / 'out/logs/1/ledger'
+    for session in ('pre', 'post'):
+        window = Window(0.0, 10.0, 5.0, 10.0, (100.0,))
+        ledger.append(folder, make_entry((window,), session=session))
+    done = nicarbon('account', 'out', '--grid', '30', cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for session in ('pre', 'post'):
+        assert (tmp_path / f'out/sub-01/ses-{session}/sub-01_ses-{session}_carbon.tsv').exists()
+    page = (tmp_path / 'out/group_carbon.html').read_text('utf-8')
+    total = json.loads((tmp_path / 'out/group_carbon.json').read_text('utf-8'))['Energy']['Joules']
+    assert total == pytest.approx(2 * (80 / 2 + 20 / 2))
+    assert page.count('href="sub-01.html"') >= 1
+    assert 'ses-pre' not in page.partition('id="who"')[2].partition('id="lost"')[0]
+    assert '1 participant used 100 J' in page
+
+
+def test_nodes_of_nobody_and_no_nodes(tmp_path: Path, make_entry) -> None:
+    """A workflow without subjects has a page of stages; one without aware nodes an error."""
+    window = Window(0.0, 10.0, 5.0, 10.0, (100.0,))
+    ledger.append(tmp_path / 'out/logs/1/ledger', make_entry((window,), subject=''))
+    assert nicarbon('account', 'out', '--grid', 'world', cwd=tmp_path).returncode == 0
+    page = (tmp_path / 'out/group_carbon.html').read_text('utf-8')
+    assert 'Processing 1 stage used' in page
+    assert 'id="who"' not in page
+    run = make_entry((window,), kind='run')
+    ledger.append(tmp_path / 'none/logs/1/ledger', run)
+    one_line(nicarbon('account', 'none', cwd=tmp_path), 66, 'no carbon-aware node')
 
 
 def test_the_demo_leaves_a_dataset_of_yours_alone(empty: Path, tmp_path: Path) -> None:

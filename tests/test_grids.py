@@ -13,7 +13,7 @@ NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 
 @pytest.mark.parametrize(
-    'text', [None, '30', '0', 'FR', 'fra', 'GB', 'CA-QC', 'US-CA', 'SE3', 'CN-BJ']
+    'text', [None, 'world', '30', '0', 'FR', 'fra', 'GB', 'CA-QC', 'US-CA', 'SE3', 'CN-BJ']
 )
 def test_the_contract_of_a_grid(text: str | None) -> None:
     intensity = parse(text).over(NOW, NOW)
@@ -21,7 +21,7 @@ def test_the_contract_of_a_grid(text: str | None) -> None:
     assert intensity.zone
     assert intensity.source
     assert intensity.kind
-    assert (intensity.tier == 'assumed') == (text is None)
+    assert (intensity.tier == 'assumed') == (text in {None, 'world'})
 
 
 def test_a_province_is_not_its_country() -> None:

@@ -106,7 +106,7 @@ class TestSubjectPage:
         grams = carbon(footprint.grams, footprint.low, footprint.high)
         assert re.fullmatch(r'[\d.]+ J \([\d.]+–[\d.]+\)', spent)
         expected = (
-            f'Reconstructing sub-01 used {spent}, about {grams} on the 2023 average of the CA-QC '
+            f'Processing sub-01 used {spent}, about {grams} on the 2023 average of the CA-QC '
             'grid; all of it modelled, none metered.'
         )
         assert expected in Page(subject_html).text
@@ -175,8 +175,8 @@ class TestSubjectPage:
 class TestGroupPage:
     def test_sentence_says_who_how_much_and_that_the_grid_is_assumed(self, group_html):
         text = Page(group_html).text
-        assert 'Reconstructing 40 participants used' in text
-        assert 'at an assumed world average of 480 gCO2e/kWh (35–750)' in text
+        assert 'Processing 40 participants used' in text
+        assert 'at an assumed world average of 475 gCO2e/kWh (35–750)' in text
         assert 'set it with --grid ZONE or --grid G_PER_KWH' in text
         assert re.search(r'A participant took 853 J \(IQR \d+–\d+\) in the median', text)
 
@@ -214,7 +214,7 @@ class TestGroupPage:
         dataset, subjects, sharing = data.summaries(entries)
         html = group_page(dataset, subjects, {}, data.context(entries, sharing), tables={})
         plural = '' if count == 1 else 's'
-        assert f'Reconstructing {count} participant{plural} used' in html
+        assert f'Processing {count} participant{plural} used' in html
         assert 'Too few complete participants' in html
 
     def test_many_rows_are_capped_and_said_to_be(self):

@@ -153,4 +153,9 @@ def _demo(argv: Sequence[str]) -> int:
     print(f'Writing two heads to {raw}')  # noqa: T201
     write_dataset(raw, voxel_size)
     code = participant(raw, out, choose({'work_dir': folder / 'work', **given}))
-    return _report(out, given, group=True) or code
+    code = _report(out, given, group=True) or code
+    print('The same, step by step, and then under another grid:')  # noqa: T201
+    print(f'  nicarbon {raw} {out} participant -w {folder / "work"}')  # noqa: T201
+    print(f'  nicarbon {raw} {out} group')  # noqa: T201
+    print(f'  nicarbon account {out} --grid FR --pue 1.2')  # noqa: T201
+    return code

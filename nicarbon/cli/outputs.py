@@ -142,6 +142,11 @@ def write(
         When the folder cannot be written.
     """
     facts = _read(out_dir)
+    if subjects is None and not facts.sharing.shares:
+        raise InputError(
+            f'{out_dir}: no carbon-aware node was run; make nodes aware with '
+            'nicarbon.carbon_aware before the workflow runs'
+        )
     intensity = _intensity(facts.runs, chosen.options)
     given = chosen.options.pue
     pue = PUE(1.0, 'unset') if given is None else PUE(given)
@@ -154,7 +159,8 @@ def write(
         if wanted is None or subject in wanted:
             files |= _subject_files(facts, subject, sessions, context)
     if group:
-        files |= _group_files(dataset, summaries, context)
+        people = list(_people(facts.sharing.shares, intensity, pue))
+        files |= _group_files(dataset, people, context)
     files |= _citation(dataset, context)
     paths = [out_dir / name for name in files]
     if not chosen.options.dry_run:
@@ -199,6 +205,16 @@ def _summaries(shares: Iterable[Share], intensity: Intensity, pue: PUE) -> Itera
         grouped[one.entry.subject, one.entry.session].append(one)
     for (subject, session), own in sorted(grouped.items()):
         yield summarise(own, intensity, pue, subject=subject, session=session)
+
+
+def _people(shares: Iterable[Share], intensity: Intensity, pue: PUE) -> Iterator[Summary]:
+    """All sessions of each subject together."""
+    grouped: dict[str, list[Share]] = defaultdict(list)
+    for one in shares:
+        if one.entry.subject:
+            grouped[one.entry.subject].append(one)
+    for subject, own in sorted(grouped.items()):
+        yield summarise(own, intensity, pue, subject=subject)
 
 
 def _by_subject(summaries: Iterable[Summary]) -> dict[str, list[Summary]]:
@@ -314,13 +330,12 @@ def _sidecar(summary: Summary, context: Context, sources: list[str]) -> dict[str
     )
 
 
-def _group_files(dataset: Summary, summaries: list[Summary], context: Context) -> dict[Path, str]:
+def _group_files(dataset: Summary, people: list[Summary], context: Context) -> dict[Path, str]:
     table = sidecar.tsv([sidecar.row(line) for line in dataset.lines])
     description = _json(_sidecar(dataset, context, []))
-    per_subject = [summary for summary in summaries if summary.subject]
-    links = {s.subject: bids.page_path(s.subject).as_posix() for s in per_subject}
+    links = {one.subject: bids.page_path(one.subject).as_posix() for one in people}
     tables = {'group_carbon.tsv': table, 'group_carbon.json': description}
-    page = group_page(dataset, per_subject, links, context, tables=tables)
+    page = group_page(dataset, people, links, context, tables=tables)
     names = {**tables, 'group_carbon.html': page}
     return {Path(name): text for name, text in names.items()}
 

@@ -194,12 +194,14 @@ def _run(plan: _Plan, screen: Any) -> int:
     try:
         with recording(plan.out_dir, run_id=plan.run_id) as run:
             failures = engine.run(plan, run, screen)
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit) as ended:
         screen.interrupted(plan.out_dir, plan.work_dir)
         outputs.write(plan.out_dir, plan.chosen, group=False, subjects=subjects)
-        raise
+        code = ended.code if isinstance(ended, SystemExit) else 128 + signal.SIGINT
+        raise SystemExit(code) from None
     screen.failed(failures, plan.log_dir)
     written = outputs.write(plan.out_dir, plan.chosen, group=False, subjects=subjects)
+    screen.stages(written.dataset)
     screen.pages(written.pages)
     return 1 if failures else 0
 

@@ -48,7 +48,7 @@ class Screen:
             f'{len(sessions)} session(s) × {len(table)} stages = {len(sessions) * len(table)}'
         )
         for session in sessions:
-            self.say(f'{session.name}')
+            self.say(session.name)
             for path in session.t1w:
                 self.say(f'  reads   {path}')
             for stage in table:
@@ -110,6 +110,11 @@ class Screen:
         if dataset.tiers:
             joules = energy(total.joules, total.joules_low, total.joules_high)
             self.say(f'{"all":<49}  {joules:<24}{carbon(total.grams, total.low, total.high)}')
+        lost = sum(dataset.outcomes.get(word, 0) for word in ('failed', 'killed'))
+        if lost:
+            spent = dataset.lost
+            joules = energy(spent.joules, spent.joules_low, spent.joules_high)
+            self.say(f'Lost: {joules} of it, in {lost} stage(s) that failed or were killed.')
         tiers = ', '.join(f'{100 * part:.0f} % {tier}' for tier, part in dataset.tiers.items())
         zone = total.intensity.zone
         self.say(f'Energy: {tiers or "not seen"}. Grid: {zone}, {total.intensity.source}.')

@@ -45,7 +45,8 @@ def parse(text: str | None) -> Grid:
     ----------
     text : str or None
         A number of grams per kWh (``30``), or a zone (``FR``, ``FRA``,
-        ``CA-QC``, ``US-CA``). None takes the world average, marked as assumed.
+        ``CA-QC``, ``US-CA``). None and ``world`` take the world average, marked as
+        assumed.
 
     Returns
     -------
@@ -71,7 +72,7 @@ def parse(text: str | None) -> Grid:
     from .constant import Constant
     from .table import Table, World
 
-    if text is None:
+    if text is None or text.strip().lower() == 'world':
         return World()
     try:
         value = float(text)

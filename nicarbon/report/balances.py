@@ -55,7 +55,11 @@ def balance_view(balance: Balance, run: Entry | None, subject: str = '') -> Bala
     BalanceView
     """
     terms = [
-        ('overhead: the program that ran the stages', balance.overhead_joules, 'overhead'),
+        (
+            'overhead: what ran the stages, and nodes that are not carbon-aware',
+            balance.overhead_joules,
+            'overhead',
+        ),
         ('unattributed: idle cores and other programs', balance.unattributed_joules, 'rest'),
     ]
     if subject:

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from ..account import PUE, Intensity
 from ..ledger import Reading
-from ..quantity import carbon, energy, with_interval
+from ..quantity import carbon, energy
 from ..stage import stages
 from ..summary import Summary
 from .context import Context
@@ -154,8 +154,14 @@ def intensity_text(intensity: Intensity) -> str:
     >>> intensity_text(Intensity(30, 15, 60, 'CA-QC', '', '', 'average', 'example'))
     '30 gCO2e/kWh (15–60)'
     """
-    units = ((1.0, 'gCO2e/kWh'),)
-    return with_interval(intensity.g_per_kwh, intensity.low, intensity.high, units)
+    # As tabulated, so that it can be found there; its interval says how far it holds.
+    value, low, high = (
+        f'{float(f"{g:.3g}"):g}' for g in (intensity.g_per_kwh, intensity.low, intensity.high)
+    )
+    text = f'{value} gCO2e/kWh'
+    if intensity.low == intensity.high:
+        return text
+    return f'{text} ({low}–{high})'
 
 
 def _grid(intensity: Intensity) -> str:

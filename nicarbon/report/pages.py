@@ -116,7 +116,9 @@ def group_page(
     titles = _titles(context)
     spread = spread_of([one.footprint.joules for one in subjects if is_complete(one)])
     count = len({one.subject for one in subjects})
-    who = f'{count} participant{"" if count == 1 else "s"}'
+    # Nodes of somebody's own workflow may belong to nobody.
+    many, what = (count, 'participant') if count else (len(dataset.lines), 'stage')
+    who = f'{many} {what}{"" if many == 1 else "s"}'
     far = unusual(subjects)
     return _render(
         'group.html',

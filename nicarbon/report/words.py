@@ -52,7 +52,7 @@ def headline(total: Summary, who: str, spread: Spread | None = None) -> str:
     spent = energy(footprint.joules, footprint.joules_low, footprint.joules_high)
     grams = carbon(footprint.grams, footprint.low, footprint.high)
     text = (
-        f'Reconstructing {who} used {spent}, about {grams} {_where(footprint.intensity)}; '
+        f'Processing {who} used {spent}, about {grams} {_where(footprint.intensity)}; '
         f'{coverage(total)}.'
     )
     parts = [text, lost_sentence(total), _typical(spread), _hint(footprint.intensity)]
@@ -97,7 +97,7 @@ def grid_name(intensity: Intensity) -> str:
     >>> grid_name(Intensity(30, 15, 60, 'CA-QC', '2023-01-01', '2023-12-31', 'average', ''))
     'the 2023 average of the CA-QC grid'
     >>> grid_name(Intensity(30, 30, 30, 'given', '', '', 'average', 'the command line'))
-    'a grid of 30.0 gCO2e/kWh, as given'
+    'a grid of 30 gCO2e/kWh, as given'
     """
     if intensity.zone == 'given':
         return f'a grid of {intensity_text(intensity)}, as given'
