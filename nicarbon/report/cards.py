@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..ledger import Entry, Reading
-from ..quantity import ENERGY
+from ..quantity import ENERGY, energy
 from ..summary import Summary
 from .methods import intensity_text
 from .numbers import (
@@ -61,14 +61,14 @@ def cards(total: Summary, spread: Spread | None = None) -> list[Card]:
     cover = Card('How it was seen', *_coverage(total))
     if spread is None:
         return [spent, grams, time, cover]
-    unit = scale([spread.median], ENERGY)
-    number = unit.number(spread.median, spread.low, spread.high)
+    # Three digits at most: people may lie closer together than each of them is known.
+    between = f'{energy(spread.low)}–{energy(spread.high)}'
     each = Card(
         'Per participant',
-        f'{number.text} {unit.unit}',
-        f'{spread.name} {number.interval}' if number.interval else '',
-        f'median of {spread.count} whose every stage ran; {wall} of wall clock and {cpu} of CPU '
-        'time in all',
+        energy(spread.median),
+        f'{spread.name} {between}' if spread.high > spread.low else '',
+        f'median of {spread.count} whose every stage ran, each known no better than the total; '
+        f'{wall} of wall clock and {cpu} of CPU time in all',
     )
     return [spent, grams, each, cover]
 
