@@ -63,8 +63,8 @@ def starting(folder: Path) -> list[tuple[str, float, float, str]]:
 
 def metering() -> list[tuple[str, float, float, str]]:
     """CPU of a watch around nothing, and of a look when the series of windows is full."""
-    from nicarbon import ledger
     from nicarbon.aware import RUN_WINDOW_SECONDS
+    from nicarbon.entry import MAX_WINDOWS
     from nicarbon.host import cached
     from nicarbon.meters import find
     from nicarbon.watch import WINDOW_SECONDS, Label, Watch
@@ -87,7 +87,7 @@ def metering() -> list[tuple[str, float, float, str]]:
                 pass
 
         with watch() as full:
-            for _ in range(ledger.MAX_WINDOWS - 110):
+            for _ in range(MAX_WINDOWS - 110):
                 full.look()
             look = spent(full.look, 100)
         return [

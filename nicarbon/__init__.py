@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .account import PUE, Footprint, Intensity
     from .aware import CarbonNode, carbon_aware, recording
+    from .entry import Entry, Reading, Window
     from .errors import NicarbonError
-    from .ledger import Entry, Reading, Window
 
 __all__ = [
     'PUE',
@@ -32,12 +32,12 @@ __version__ = '0.1.0'
 _HOMES = {
     'PUE': 'account',
     'CarbonNode': 'aware',
-    'Entry': 'ledger',
+    'Entry': 'entry',
     'Footprint': 'account',
     'Intensity': 'account',
     'NicarbonError': 'errors',
-    'Reading': 'ledger',
-    'Window': 'ledger',
+    'Reading': 'entry',
+    'Window': 'entry',
     'carbon_aware': 'aware',
     'recording': 'aware',
 }

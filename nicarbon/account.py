@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from .entry import Tier
 from .errors import UsageError
-from .ledger import Tier
 from .quantity import JOULES_PER_KWH
 
 __all__ = ['PUE', 'Footprint', 'Intensity', 'account', 'combine', 'total']

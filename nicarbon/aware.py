@@ -31,8 +31,8 @@ from nipype.pipeline.engine import Node
 
 from . import host, ledger, meters
 from .cputime import process_start
+from .entry import Entry
 from .errors import UsageError
-from .ledger import Entry
 from .watch import Label, Watch, unmeasured
 
 __all__ = ['CarbonNode', 'Recording', 'carbon_aware', 'new_run_id', 'recording']

@@ -3,11 +3,12 @@
 Sampling loses short children (a one-second scan sees none of twenty that live
 0.2 s). What the kernel adds up does not: ``RUSAGE_SELF`` and
 ``RUSAGE_CHILDREN`` count every child that was waited for, and
-``PR_SET_CHILD_SUBREAPER`` brings orphans home, so that they can be
-seen. What nobody has waited for yet, living or dead, is added from ``/proc``
-(its own CPU time and that of the children it waited for), and the running
-maximum of the sum is kept, so that a child that vanished between two looks is
-not lost again.
+``PR_SET_CHILD_SUBREAPER`` brings orphans home, so that they can be seen. What
+nobody has waited for yet, living or dead, is added from ``/proc`` (its own CPU
+time and that of the children it waited for). A process that vanished although
+its parent's count did not grow (the parent ignores SIGCHLD, so that the kernel
+throws the count away) is kept as it was last seen; such a tree is looked at
+often.
 
 Nothing is ever reaped here: a child may belong to someone who will ask for its
 exit code. What an orphan used is read from its remains.
@@ -16,18 +17,42 @@ exit code. What an orphan used is read from its remains.
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import resource
+import signal
+from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = ['TreeClock', 'is_running', 'process_start']
 
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37  # linux/prctl.h
 _TICK = os.sysconf('SC_CLK_TCK')
+_SIGCHLD_BIT = 1 << (signal.SIGCHLD - 1)
+
+_Key = tuple[int, str]
+"""A process: its pid, and its start in ticks since boot."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """A descendant as it was last seen."""
+
+    parent: _Key
+    own: float
+    waited: float
+    forgetful: bool
+    """Whether it ignores SIGCHLD: what its children used is lost when they end."""
 
 
 class TreeClock:
     """CPU seconds of this process and all its descendants, from now on.
+
+    Parameters
+    ----------
+    adopt : bool
+        Whether children that this process has already count from now on (a run's
+        workers), or belong to somebody else (to a node, they do).
 
     Examples
     --------
@@ -38,16 +63,35 @@ class TreeClock:
     True
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, adopt: bool = False) -> None:
         self._was_subreaper = _subreaper(True)
-        self._start = _waited() + sum(_live_seconds(pid) for pid in _children(os.getpid()))
-        self._most = 0.0
+        self._me: _Key = (os.getpid(), '')
+        self._tree = _descendants(self._me)
+        self._foreign = frozenset() if adopt else frozenset(self._tree)
+        self._own, self._waited = _rusage()
+        self._start = self._own + self._waited + self._living()
+        self._lost = self._most = 0.0
+
+    @property
+    def restless(self) -> bool:
+        """Whether some process forgets what its children used: look often."""
+        return _forgetful() or any(each.forgetful for each in self._tree.values())
+
+    def pids(self) -> frozenset[int]:
+        """Processes that were there at the last look, this one among them."""
+        mine = (pid for pid, start in self._tree if (pid, start) not in self._foreign)
+        return frozenset([self._me[0], *mine])
 
     def seconds(self) -> float:
         """CPU seconds since the start; never falls."""
-        used = _waited() - self._start
-        for pid in _children(os.getpid()):
-            used += _live_seconds(pid)
+        before, waited = self._tree, self._waited
+        # In this order: a child that is waited for in between is in neither, and the
+        # running maximum bridges that; the other way round it would be in both for good.
+        self._own, self._waited = _rusage()
+        self._tree = _descendants(self._me)
+        if before:
+            self._lost += self._vanished(before, self._waited - waited)
+        used = self._own + self._waited + self._living() + self._lost - self._start
         self._most = max(self._most, used)
         return self._most
 
@@ -57,7 +101,30 @@ class TreeClock:
         Call it when the measured work has returned.
         """
         seconds = self.seconds()
-        _subreaper(self._was_subreaper)
+        if not self._was_subreaper:
+            _subreaper(False)
+        return seconds
+
+    def _living(self) -> float:
+        """CPU seconds of all descendants that count."""
+        return sum(
+            each.own + each.waited for key, each in self._tree.items() if key not in self._foreign
+        )
+
+    def _vanished(self, before: dict[_Key, _Process], grown: float) -> float:
+        """What must be added for those that ended since, and taken off.
+
+        Children of a process that ignores SIGCHLD are in nobody's count. When a stranger
+        ended, our own count has grown by all that it ever used.
+        """
+        seconds = 0.0
+        for key, each in before.items():
+            if key in self._tree:
+                continue
+            if key in self._foreign:
+                seconds -= min(grown, each.own + each.waited)
+            elif before[each.parent].forgetful if each.parent in before else _forgetful():
+                seconds += each.own + each.waited
         return seconds
 
 
@@ -87,34 +154,82 @@ def is_running(pid: int, start: str) -> bool:
     >>> is_running(os.getpid(), '1')
     False
     """
-    return bool(start) and process_start(pid) == start and _state(pid) != 'Z'
+    fields = _stat(pid)
+    return bool(start) and bool(fields) and fields[19] == start and fields[0] != 'Z'
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL | None:
+    try:
+        libc = ctypes.CDLL(None)
+        libc.prctl  # noqa: B018 - not there on other systems than Linux
+    except (OSError, AttributeError):
+        return None
+    return libc
 
 
 def _subreaper(wanted: bool) -> bool:  # noqa: FBT001 - prctl's own argument
     """Whether orphaned descendants become our children, not init's; return what was."""
+    libc = _libc()
+    if libc is None:
+        return True
     before = ctypes.c_int(0)
-    try:
-        libc = ctypes.CDLL(None)
-        libc.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(before), 0, 0, 0)
+    libc.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(before), 0, 0, 0)
+    if bool(before.value) != wanted:
         libc.prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
-    except (OSError, AttributeError):  # not Linux
-        pass
     return bool(before.value)
 
 
-def _waited() -> float:
+def _rusage() -> tuple[float, float]:
+    """CPU seconds of this process, and of the children that it waited for."""
     own = resource.getrusage(resource.RUSAGE_SELF)
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    return own.ru_utime + own.ru_stime, children.ru_utime + children.ru_stime
 
 
-def _live_seconds(pid: int) -> float:
-    """CPU seconds of a living process, the children it waited for, and its living ones."""
-    fields = _stat(pid)
-    if not fields:
-        return 0.0
-    own = sum(int(ticks) for ticks in fields[11:15]) / _TICK
-    return own + sum(_live_seconds(child) for child in _children(pid))
+def _forgetful() -> bool:
+    """Whether this process itself ignores SIGCHLD."""
+    return signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
+
+
+def _has_children() -> bool:
+    """Whether this process has any child, by one system call that reaps nothing."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _descendants(root: _Key) -> dict[_Key, _Process]:
+    """All processes below this one, living or not yet waited for."""
+    found: dict[_Key, _Process] = {}
+    ahead = [(root, pid) for pid in _children(root[0])] if _has_children() else []
+    while ahead:
+        parent, pid = ahead.pop()
+        fields = _stat(pid)
+        if not fields:
+            continue
+        key = (pid, fields[19])
+        below = _children(pid)
+        ahead.extend((key, child) for child in below)
+        user, system, waited_user, waited_system = (int(ticks) for ticks in fields[11:15])
+        found[key] = _Process(
+            parent,
+            (user + system) / _TICK,
+            (waited_user + waited_system) / _TICK,
+            bool(below) and _ignores_sigchld(pid),
+        )
+    return found
+
+
+def _ignores_sigchld(pid: int) -> bool:
+    try:
+        status = Path(f'/proc/{pid}/status').read_text()
+    except OSError:
+        return False
+    mask = status.partition('SigIgn:')[2].partition('\n')[0].strip()
+    return bool(int(mask or '0', 16) & _SIGCHLD_BIT)
 
 
 def _children(pid: int) -> set[int]:
@@ -122,21 +237,17 @@ def _children(pid: int) -> set[int]:
     found: set[int] = set()
     try:
         for thread in os.listdir(f'/proc/{pid}/task'):
-            text = Path(f'/proc/{pid}/task/{thread}/children').read_text()
-            found.update(int(child) for child in text.split())
+            with open(f'/proc/{pid}/task/{thread}/children', 'rb') as file:
+                found.update(int(child) for child in file.read().split())
     except OSError:
         pass  # The process ended while we looked.
     return found
 
 
-def _state(pid: int) -> str:
-    fields = _stat(pid)
-    return fields[0] if fields else ''
-
-
 def _stat(pid: int) -> list[str]:
     """Fields of ``/proc/<pid>/stat`` from the state on (the name before may hold spaces)."""
     try:
-        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
+        with open(f'/proc/{pid}/stat') as file:
+            return file.read().rpartition(')')[2].split()
     except OSError:
         return []

@@ -13,7 +13,7 @@ import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .ledger import Tier
+from .entry import Tier
 
 __all__ = ['IDLE_FRACTION', 'SLOPE_FRACTION', 'Host', 'boot_id', 'busy_seconds', 'cached', 'probe']
 
@@ -156,7 +156,7 @@ def busy_seconds() -> float | None:
         not work; guests are in user already; what a hypervisor stole was not
         done here. None where there is no ``/proc/stat``.
     """
-    line = _read('/proc/stat').partition('\n')[0].split()
+    line = _first_line('/proc/stat').split()
     if len(line) < 8:
         return None
     user, nice, system, _idle, _iowait, irq, softirq = (int(ticks) for ticks in line[1:8])
@@ -187,6 +187,18 @@ def _field(cpuinfo: str, name: str) -> str:
         if key.strip() == name:
             return value.strip()
     return ''
+
+
+def _first_line(path: str) -> bytes:
+    """Without the lines of single cores that follow: this is read in every window."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return b''
+    try:
+        return os.read(handle, 256).partition(b'\n')[0]
+    finally:
+        os.close(handle)
 
 
 def _read(path: str) -> str:

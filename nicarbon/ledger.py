@@ -1,233 +1,45 @@
 """Facts on disk: what every node used, and how that was seen.
 
 A ledger is a folder of JSON-lines files, one per process that ran nodes
-(``<host>-<pid>-<start>.jsonl``). Each :class:`Entry` is appended by one
-``write``, so that any number of processes and hosts may share the folder
-without a lock. An entry that is still running leaves a checkpoint
-(``<entry_id>.part``), replaced atomically at every window: if the process is
-killed, the checkpoint is read back as an entry with the outcome ``killed``.
-
-Nothing here knows of grams: a ledger holds joules, seconds and names.
+(``<host>-<pid>-<start>.jsonl``). Each :class:`~nicarbon.entry.Entry` is appended
+by one ``write``, so that any number of processes and hosts may share the folder
+without a lock. An entry that is still running has a checkpoint
+(``<entry_id>.part``): a line that says what it is, and one more line for every
+window. If the process is killed, the checkpoint is read back as an entry with
+the outcome ``killed``.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
-import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
+from .entry import Entry, Part, Reading, Use, Window, check, summed
 from .errors import LedgerError
 
 __all__ = [
-    'MAX_WINDOWS',
     'SCHEMA_VERSION',
-    'Entry',
-    'Reading',
-    'Window',
     'append',
-    'checkpoint',
-    'discard_checkpoint',
+    'begin',
+    'discard',
+    'extend',
     'folders',
-    'merge_pairs',
     'read',
 ]
 
-SCHEMA_VERSION = 1
-"""Version of the lines on disk; raised whenever a field changes its meaning."""
+SCHEMA_VERSION = 2
+"""Version of the lines on disk; raised whenever a field changes its meaning or
+may be new. All earlier versions are read."""
 
-MAX_WINDOWS = 512
-"""Windows kept per entry; a longer series is merged pairwise, so that eight
-hours cost kilobytes."""
-
-Tier = Literal['measured', 'modelled', 'assumed']
-Scope = Literal['host', 'own']
-Outcome = Literal['ran', 'failed', 'killed', 'cached']
-Kind = Literal['node', 'run']
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What one meter saw of one component, over the time of an entry.
-
-    Parameters
-    ----------
-    component : str
-        ``cpu``, ``dram``, ``gpu:<uuid>``, …
-    joules : float or None
-        Energy in joules; None when the counter could not be read (never 0).
-    idle_watts : float or None
-        Power in watts that the component draws when nothing runs on it.
-    method : str
-        How it was seen, such as ``model:tdp-linear``.
-    tier : {'measured', 'modelled', 'assumed'}
-        How far it can be trusted.
-    scope : {'host', 'own'}
-        Whether the joules are those of the whole host or of this entry alone.
-    u_rel : float
-        Multiplicative uncertainty at 95 %: the truth lies between
-        ``joules / u_rel`` and ``joules * u_rel``. Never below 1.
-    """
-
-    component: str
-    joules: float | None
-    idle_watts: float | None
-    method: str
-    tier: Tier
-    scope: Scope
-    u_rel: float
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A stretch of an entry's time, in which rates are taken as even.
-
-    Parameters
-    ----------
-    start : float
-        Start in seconds of the host's monotonic clock (one clock for all
-        processes of a host until it is rebooted).
-    seconds : float
-        Length in seconds.
-    cpu_seconds : float
-        CPU seconds of the entry's own process tree.
-    host_cpu_seconds : float or None
-        Busy CPU seconds of the whole host; None when they could not be read.
-    joules : tuple of (float or None)
-        One value per reading of the entry, in the same order.
-
-    Examples
-    --------
-    >>> Window(100.0, 2.0, 1.5, 1.9, (24.0,)).stop
-    102.0
-    """
-
-    start: float
-    seconds: float
-    cpu_seconds: float
-    host_cpu_seconds: float | None
-    joules: tuple[float | None, ...]
-
-    @property
-    def stop(self) -> float:
-        """End in seconds of the host's monotonic clock."""
-        return self.start + self.seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of the ledger: one node run once, or the run as a whole.
-
-    Parameters
-    ----------
-    entry_id : str
-        ``<host>-<pid>-<start of the process>-<number>``: unique, and names
-        the file that it is appended to.
-    kind : {'node', 'run'}
-        A leaf that did work, or the program that ran the nodes: its
-        windows are the timeline of the host, its CPU seconds hold those of
-        all its nodes.
-    run_id, subject, session, stage, node, interface, host : str
-        What ran, for whom, where. Empty when it does not apply.
-    boot_id : str
-        Boot of the host that the monotonic clock belongs to.
-    pid : int
-        Process that ran it.
-    started : str
-        UTC, ISO 8601.
-    seconds : float
-        Wall time by the monotonic clock.
-    cpu_seconds : float
-        CPU seconds of its own process tree.
-    host_cpu_seconds : float or None
-        Busy CPU seconds of the host in that time.
-    host_cores : int
-        Logical cores of the host.
-    reserved_cores : float
-        Cores that were kept for it, whether it used them or not.
-    reserved_memory_gb : float or None
-        Memory kept for it, in GB.
-    readings : tuple of Reading
-        What each meter saw.
-    windows : tuple of Window
-        The same, resolved in time.
-    outcome : {'ran', 'failed', 'killed', 'cached'}
-        How it ended.
-    error : str
-        One line that says why it failed.
-    """
-
-    entry_id: str
-    kind: Kind
-    run_id: str
-    subject: str
-    session: str
-    stage: str
-    node: str
-    interface: str
-    host: str
-    boot_id: str
-    pid: int
-    started: str
-    seconds: float
-    cpu_seconds: float
-    host_cpu_seconds: float | None
-    host_cores: int
-    reserved_cores: float
-    reserved_memory_gb: float | None
-    readings: tuple[Reading, ...]
-    windows: tuple[Window, ...]
-    outcome: Outcome
-    error: str = ''
-
-    @property
-    def start(self) -> float | None:
-        """Start in seconds of the host's monotonic clock; None without windows."""
-        return self.windows[0].start if self.windows else None
-
-
-def merge_pairs(windows: Iterable[Window]) -> tuple[Window, ...]:
-    """Halve a series of windows by merging neighbours; sums stay what they were.
-
-    What was not seen in one half is not seen in the whole.
-
-    Parameters
-    ----------
-    windows : iterable of Window
-        In order of time.
-
-    Returns
-    -------
-    tuple of Window
-
-    Examples
-    --------
-    >>> a, b = Window(0., 1., .5, .6, (3.,)), Window(1., 1., .25, .4, (2.,))
-    >>> merge_pairs([a, b])
-    (Window(start=0.0, seconds=2.0, cpu_seconds=0.75, host_cpu_seconds=1.0, joules=(5.0,)),)
-    """
-    series = list(windows)
-    merged = [_merge(a, b) for a, b in zip(series[::2], series[1::2], strict=False)]
-    return tuple(merged + series[len(merged) * 2 :])
-
-
-def _merge(a: Window, b: Window) -> Window:
-    return Window(
-        a.start,
-        b.stop - a.start,
-        a.cpu_seconds + b.cpu_seconds,
-        _plus(a.host_cpu_seconds, b.host_cpu_seconds),
-        tuple(_plus(x, y) for x, y in zip(a.joules, b.joules, strict=True)),
-    )
-
-
-def _plus(a: float | None, b: float | None) -> float | None:
-    return None if a is None or b is None else a + b
+_ENTRY_FIELDS = tuple(field.name for field in fields(Entry))
+_READING_FIELDS = tuple(field.name for field in fields(Reading))
 
 
 def append(folder: Path | str, entry: Entry) -> Path:
@@ -250,34 +62,73 @@ def append(folder: Path | str, entry: Entry) -> Path:
         When the folder cannot be written. Metering code catches it: a full
         disk must not break the science.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f'{entry.entry_id.rpartition("-")[0]}.jsonl'
-    line = (_to_line(entry) + '\n').encode()
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    path = os.path.join(folder, f'{entry.entry_id.rpartition("-")[0]}.jsonl')
+    _write(path, _to_line(entry) + '\n', os.O_APPEND | os.O_CREAT)
+    return Path(path)
+
+
+def begin(folder: Path | str, entry: Entry) -> None:
+    """Write the checkpoint of an entry anew, with all windows that it has.
+
+    Parameters
+    ----------
+    folder : path
+        Made when it is not there.
+    entry : Entry
+
+    Raises
+    ------
+    OSError
+        When the folder cannot be written.
+    """
+    if not entry.windows:
+        _write(_part(folder, entry.entry_id), _to_line(entry) + '\n', os.O_TRUNC | os.O_CREAT)
+        return
+    draft = os.path.join(folder, f'.{entry.entry_id}.draft')
+    lines = [_to_line(replace(entry, windows=())), *map(_window_line, entry.windows)]
+    _write(draft, '\n'.join(lines) + '\n', os.O_TRUNC | os.O_CREAT)
+    os.replace(draft, _part(folder, entry.entry_id))
+
+
+def extend(folder: Path | str, entry_id: str, window: Window) -> None:
+    """Add a window to a checkpoint.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written, or is not there any more.
+    """
+    _write(_part(folder, entry_id), _window_line(window) + '\n', os.O_APPEND)
+
+
+def discard(folder: Path | str, entry_id: str) -> None:
+    """Remove the checkpoint of an entry that has ended."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_part(folder, entry_id))
+
+
+def _part(folder: Path | str, entry_id: str) -> str:
+    # Strings, not pathlib: this is done for every window of every node.
+    return os.path.join(folder, f'{entry_id}.part')
+
+
+def _write(path: Path | str, text: str, flags: int) -> None:
+    """Write by one call, so that no other writer's line can come between."""
     try:
-        written = os.write(handle, line)
-        if written < len(line):
+        handle = os.open(path, os.O_WRONLY | flags, 0o644)
+    except FileNotFoundError:
+        if not flags & os.O_CREAT:
+            raise
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | flags, 0o644)
+    try:
+        data = text.encode()
+        if os.write(handle, data) < len(data):
             # A torn line (disk full) is ended, so that the next one stands alone.
             os.write(handle, b'\n')
-            raise OSError(28, 'the ledger line was cut short', str(path))
+            raise OSError(errno.ENOSPC, 'the ledger line was cut short', str(path))
     finally:
         os.close(handle)
-    return path
-
-
-def checkpoint(folder: Path | str, entry: Entry) -> None:
-    """Keep what a running entry has used so far; replaced atomically each time."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f'.{entry.entry_id}.draft'
-    draft.write_text(_to_line(entry))
-    draft.replace(folder / f'{entry.entry_id}.part')
-
-
-def discard_checkpoint(folder: Path | str, entry: Entry) -> None:
-    """Remove the checkpoint of an entry that has ended."""
-    (Path(folder) / f'{entry.entry_id}.part').unlink(missing_ok=True)
 
 
 def folders(out_dir: Path | str) -> list[Path]:
@@ -318,10 +169,9 @@ def read(
             for entry in _lines(path, warnings):
                 entries[entry.entry_id] = entry
         for path in sorted(Path(folder).glob('*.part')):
-            age = time.time() - path.stat().st_mtime
-            for entry in _lines(path, warnings):
-                if entry.entry_id not in entries and not running(entry, age):
-                    entries[entry.entry_id] = replace(entry, outcome='killed')
+            part = _checkpoint(path, warnings)
+            if part and part[0].entry_id not in entries and not running(*part):
+                entries[part[0].entry_id] = replace(part[0], outcome='killed')
     return sorted(entries.values(), key=lambda entry: (entry.started, entry.entry_id)), warnings
 
 
@@ -335,18 +185,64 @@ def _lines(path: Path, warnings: list[str]) -> Iterator[Entry]:
             warnings.append(f'{path}: line {number} was passed over, torn or wrong: {error}')
 
 
+def _checkpoint(path: Path, warnings: list[str]) -> tuple[Entry, float] | None:
+    """A checkpoint's entry, and its age in seconds; None if it ended meanwhile or is torn."""
+    try:
+        age = time.time() - path.stat().st_mtime
+        first, *lines = path.read_text(errors='replace').splitlines() or ['']
+    except FileNotFoundError:
+        return None
+    try:
+        entry = _from_line(first)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        warnings.append(f'{path}: line 1 was passed over, torn or wrong: {error}')
+        return None
+    whole = replace(entry, windows=(*entry.windows, *_whole_windows(lines)))
+    try:
+        check(whole)
+    except (ValueError, TypeError) as error:
+        warnings.append(f'{path}: was passed over, torn or wrong: {error}')
+        return None
+    return (summed(whole, whole.windows) if lines else whole), age
+
+
+def _whole_windows(lines: Sequence[str]) -> Iterator[Window]:
+    """Up to the first line that is torn: the process may have been killed in mid-write."""
+    for line in lines:
+        try:
+            yield _window(*json.loads(line))
+        except (ValueError, TypeError):
+            return
+
+
 def _to_line(entry: Entry) -> str:
     # Not asdict: it copies deeply, at ten times the cost of all the rest.
-    record: dict[str, Any] = {'v': SCHEMA_VERSION, **_plain(entry)}
-    record['readings'] = [_plain(reading) for reading in entry.readings]
-    record['windows'] = [
-        [w.start, w.seconds, w.cpu_seconds, w.host_cpu_seconds, w.joules] for w in entry.windows
+    record: dict[str, Any] = {'v': SCHEMA_VERSION}
+    record.update((name, getattr(entry, name)) for name in _ENTRY_FIELDS)
+    record['readings'] = [
+        {name: getattr(reading, name) for name in _READING_FIELDS} for reading in entry.readings
     ]
-    return json.dumps(record, separators=(',', ':'))
+    record['windows'] = [_plain(window) for window in entry.windows]
+    record['parts'] = [[part.name, part.start, part.seconds] for part in entry.parts]
+    return _json(record)
 
 
-def _plain(record: Entry | Reading) -> dict[str, Any]:
-    return {field.name: getattr(record, field.name) for field in fields(record)}
+_json = json.JSONEncoder(separators=(',', ':'), check_circular=False).encode
+
+
+def _window_line(window: Window) -> str:
+    return _json(_plain(window))
+
+
+def _plain(w: Window) -> list[Any]:
+    values: list[Any] = [w.start, w.seconds, w.cpu_seconds, w.host_cpu_seconds, w.joules]
+    if any(w.uses):
+        values.append([use and _plain_use(use) for use in w.uses])
+    return values
+
+
+def _plain_use(use: Use) -> list[float | None]:
+    return [use.own_seconds, use.host_seconds, use.held_seconds, use.holders_seconds]
 
 
 def _from_line(line: str) -> Entry:
@@ -354,60 +250,27 @@ def _from_line(line: str) -> Entry:
     if not isinstance(record, dict):
         raise TypeError('not a record')
     version = record.pop('v')
-    if version != SCHEMA_VERSION:
+    if version not in range(1, SCHEMA_VERSION + 1):
         msg = (
-            f'the ledger has schema version {version}, this nicarbon reads {SCHEMA_VERSION}: '
-            'use the nicarbon that wrote it, or a newer one'
+            f'the ledger has schema version {version}, this nicarbon reads up to '
+            f'{SCHEMA_VERSION}: use the nicarbon that wrote it, or a newer one'
         )
         raise LedgerError(msg)
     record['readings'] = tuple(Reading(**reading) for reading in record['readings'])
     record['windows'] = tuple(_window(*values) for values in record['windows'])
-    known = {field.name for field in fields(Entry)}
-    entry = Entry(**{key: value for key, value in record.items() if key in known})
-    _check(entry)
+    record['parts'] = tuple(Part(*values) for values in record.get('parts', ()))
+    entry = Entry(**{key: value for key, value in record.items() if key in _ENTRY_FIELDS})
+    check(entry)
     return entry
 
 
-_WORDS = {
-    'kind': get_args(Kind),
-    'outcome': get_args(Outcome),
-    'tier': get_args(Tier),
-    'scope': get_args(Scope),
-}
-_MAY_BE_NONE = {'joules', 'idle_watts', 'host_cpu_seconds', 'reserved_memory_gb'}
-
-
-def _check(entry: Entry) -> None:
-    """Refuse values that no clock or counter shows: a ledger is somebody's file."""
-    records: tuple[Entry | Reading | Window, ...] = (entry, *entry.readings, *entry.windows)
-    for record in records:
-        for field in fields(record):
-            _check_field(field.name, str(field.type), getattr(record, field.name))
-    if any(len(window.joules) != len(entry.readings) for window in entry.windows):
-        raise ValueError('its windows do not have one value per reading')
-    if entry.host_cores < 1 or any(reading.u_rel < 1 for reading in entry.readings):
-        raise ValueError('less than one core, or an uncertainty below 1')
-    datetime.fromisoformat(entry.started)
-    if len(entry.entry_id.rsplit('-', 3)) != 4:
-        raise ValueError('its id is not <host>-<pid>-<start>-<number>')
-
-
-def _check_field(name: str, kind: str, value: Any) -> None:
-    if name in _WORDS and value not in _WORDS[name]:
-        raise ValueError(f'{name} is {value!r}')
-    if kind == 'str' and not isinstance(value, str):
-        raise TypeError(f'{name} is not text')
-    if kind.startswith(('float', 'int')):
-        if value is None and name in _MAY_BE_NONE:
-            return
-        # A negative idle power, time or energy is no reading.
-        if isinstance(value, bool) or not (math.isfinite(value) and value >= 0):
-            raise ValueError(f'{name} is {value!r}')
-
-
 def _window(
-    start: float, seconds: float, cpu: float, host_cpu: float | None, joules: list[float | None]
+    start: float,
+    seconds: float,
+    cpu_seconds: float,
+    host_cpu_seconds: float | None,
+    joules: list[float | None],
+    uses: list[list[float] | None] | None = None,
 ) -> Window:
-    for value in joules:
-        _check_field('joules', 'float | None', value)
-    return Window(start, seconds, cpu, host_cpu, tuple(joules))
+    read = tuple(None if use is None else Use(*use) for use in uses or ())
+    return Window(start, seconds, cpu_seconds, host_cpu_seconds, tuple(joules), read)

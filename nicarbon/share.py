@@ -29,7 +29,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from .ledger import Entry, Reading, Tier, Window
+from .entry import Entry, Reading, Tier, Window
 
 __all__ = ['POLICIES', 'Balance', 'Policy', 'Share', 'Sharing', 'share', 'within']
 
@@ -119,7 +119,7 @@ def share(entries: Iterable[Entry]) -> Sharing:
     --------
     One node kept one of two cores busy for all 10 s; idle draws 2 W of 12 W.
 
-    >>> from nicarbon.ledger import Entry, Reading, Window
+    >>> from nicarbon.entry import Entry, Reading, Window
     >>> cpu = Reading('cpu', 120.0, 2.0, 'model:tdp-linear', 'modelled', 'host', 2.0)
     >>> def entry(kind, cpu_seconds, cores):
     ...     window = Window(0.0, 10.0, cpu_seconds, 20.0, (120.0,))

@@ -14,8 +14,8 @@ from dataclasses import asdict
 from typing import Any
 
 from .account import Footprint, Intensity
+from .entry import Entry
 from .host import Host
-from .ledger import Entry
 from .share import Balance
 from .summary import Line, Summary
 

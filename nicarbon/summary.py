@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .account import PUE, Footprint, Intensity, account, total
-from .ledger import Tier
+from .entry import Tier
 from .share import POLICIES, Policy, Share
 
 __all__ = ['Line', 'Summary', 'summarise']

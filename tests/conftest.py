@@ -12,7 +12,7 @@ import pytest
 from command import digest, nicarbon
 
 from nicarbon import demo
-from nicarbon.ledger import Entry, Reading, Window
+from nicarbon.entry import Entry, Reading, Window
 
 CPU = Reading('cpu', None, 2.0, 'model:tdp-linear', 'modelled', 'host', 2.0)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from nicarbon.account import PUE, Intensity
+from nicarbon.entry import Entry, Reading, Window
 from nicarbon.host import Host
-from nicarbon.ledger import Entry, Reading, Window
 from nicarbon.report.pages import Context, Option
 from nicarbon.share import Sharing, share
 from nicarbon.stage import stages

@@ -16,9 +16,10 @@ from nipype import Node, Workflow
 from nipype.interfaces.utility import Function
 
 from nicarbon import CarbonNode, carbon_aware, ledger, recording
+from nicarbon.entry import MAX_WINDOWS
 from nicarbon.errors import UsageError
 from nicarbon.host import cached
-from nicarbon.meters import Fake, find
+from nicarbon.meters import Fake, Moment, Seen, find
 from nicarbon.share import share
 from nicarbon.watch import Label, Watch
 
@@ -143,11 +144,11 @@ class _Broken(Fake):
 
     looks = 0
 
-    def joules(self, monotonic: float, busy_cpu_seconds: float | None) -> float | None:
+    def look(self, moment: Moment) -> Seen:
         self.looks += 1
         if self.looks > 1:
             raise RuntimeError('GPU is lost')
-        return super().joules(monotonic, busy_cpu_seconds)
+        return super().look(moment)
 
 
 def test_a_meter_that_fails_breaks_nothing(tmp_path: Path, caplog) -> None:
@@ -164,7 +165,7 @@ def test_a_long_series_is_merged_and_adds_up(tmp_path: Path) -> None:
     host = cached(tmp_path)
     with Watch(Label(), host, [Fake(10.0)], None, window_seconds=0.0005) as watch:
         time.sleep(2.5)
-    assert 100 < len(watch.entry.windows) <= ledger.MAX_WINDOWS
+    assert 100 < len(watch.entry.windows) <= MAX_WINDOWS
     assert max(w.seconds for w in watch.entry.windows) > 0.002
     assert watch.entry.seconds == pytest.approx(2.5, abs=0.5)
     joules = sum(w.joules[0] for w in watch.entry.windows)

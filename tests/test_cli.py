@@ -21,7 +21,7 @@ import pytest
 from command import NICARBON, VALIDATOR, digest, nicarbon
 
 from nicarbon import ledger
-from nicarbon.ledger import Window
+from nicarbon.entry import Window
 from nicarbon.stage import stages
 
 STAGES = [stage.name for stage in stages('structural')]

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nicarbon import ledger
+from nicarbon.entry import Entry, Part, Reading, Use, Window, merge_pairs
 from nicarbon.errors import LedgerError
-from nicarbon.ledger import Entry, Reading, Window
 
 FIELDS_OF_VERSION = {
     1: {
@@ -22,11 +22,20 @@ FIELDS_OF_VERSION = {
         'Entry': 'entry_id kind run_id subject session stage node interface host boot_id pid '
         'started seconds cpu_seconds host_cpu_seconds host_cores reserved_cores '
         'reserved_memory_gb readings windows outcome error',
-    }
+    },
+    2: {
+        'Reading': 'component joules idle_watts method tier scope u_rel coverage',
+        'Use': 'own_seconds host_seconds held_seconds holders_seconds',
+        'Window': 'start seconds cpu_seconds host_cpu_seconds joules uses',
+        'Part': 'name start seconds',
+        'Entry': 'entry_id kind run_id subject session stage node interface host boot_id pid '
+        'started seconds cpu_seconds host_cpu_seconds host_cores reserved_cores '
+        'reserved_memory_gb readings windows outcome error host_memory_gb suspended_seconds parts',
+    },
 }
 
 
-@pytest.mark.parametrize('kind', [Reading, Window, Entry])
+@pytest.mark.parametrize('kind', [Reading, Use, Window, Part, Entry])
 def test_fields_change_only_with_the_version(kind: type) -> None:
     names = ' '.join(field.name for field in fields(kind))
     assert names == FIELDS_OF_VERSION[ledger.SCHEMA_VERSION][kind.__name__]
@@ -62,8 +71,8 @@ def test_an_unknown_version_is_refused(tmp_path: Path, make_entry) -> None:
 
 def test_a_checkpoint_left_behind_is_a_killed_entry(tmp_path: Path, make_entry) -> None:
     running, ended = make_entry(), make_entry()
-    ledger.checkpoint(tmp_path, running)
-    ledger.checkpoint(tmp_path, ended)
+    ledger.begin(tmp_path, running)
+    ledger.begin(tmp_path, ended)
     ledger.append(tmp_path, ended)
     entries, _ = ledger.read(tmp_path)
     assert {e.entry_id: e.outcome for e in entries} == {
@@ -105,7 +114,7 @@ def test_merging_keeps_sums(parts: list[tuple[float, float, float | None]]) -> N
     for seconds, cpu, energy in parts:
         windows.append(Window(start, seconds, cpu, cpu, (energy,)))
         start += seconds
-    merged = ledger.merge_pairs(windows)
+    merged = merge_pairs(windows)
     assert len(merged) == (len(windows) + 1) // 2
     assert sum(w.seconds for w in merged) == pytest.approx(start)
     assert sum(w.cpu_seconds for w in merged) == pytest.approx(sum(cpu for _, cpu, _ in parts))

@@ -13,8 +13,8 @@ import pytest
 import report_data as data
 
 from nicarbon.account import PUE
+from nicarbon.entry import Reading
 from nicarbon.errors import ImageError
-from nicarbon.ledger import Reading
 from nicarbon.quantity import carbon, energy
 from nicarbon.report import figures
 from nicarbon.report.balances import balance_view

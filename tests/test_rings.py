@@ -9,30 +9,33 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / 'nicarbon'
 
-VALUES = {'errors', 'stage', 'ledger', 'quantity', 'share', 'account', 'summary'}
-SEEING = {'errors', 'ledger', 'host', 'meters', 'cputime', 'watch'}
+VALUES = {'entry', 'errors', 'stage', 'ledger', 'quantity', 'share', 'account', 'summary'}
+SEEING = {'entry', 'errors', 'ledger', 'host', 'meters', 'cputime', 'watch'}
 
 MAY_IMPORT: dict[str, set[str]] = {
-    '__init__': {'account', 'aware', 'errors', 'ledger'},
+    '__init__': {'account', 'aware', 'entry', 'errors'},
     '__main__': {'cli'},
     'errors': set(),
     'quantity': set(),
+    'entry': {'errors'},
     'stage': {'errors'},
-    'ledger': {'errors'},
-    'host': {'errors', 'ledger'},
-    'meters': {'errors', 'ledger', 'host'},
-    'cputime': {'errors', 'ledger'},
+    'ledger': {'entry', 'errors'},
+    'host': {'entry', 'errors'},
+    'meters': {'entry', 'errors', 'host'},
+    'calibration': {'entry', 'errors', 'host', 'meters'},
+    'cputime': {'errors'},
     'watch': SEEING,
     'aware': SEEING | {'stage'},
+    'instrument': SEEING | {'aware', 'stage'},
     'anatomy': {'errors'},
     'interfaces': {'errors', 'stage', 'aware', 'anatomy', 'bids', 'report'},
     'workflows': {'errors', 'stage', 'aware', 'interfaces', 'bids'},
-    'share': {'errors', 'ledger'},
-    'account': {'errors', 'ledger', 'quantity'},
-    'summary': {'ledger', 'share', 'account'},
+    'share': {'entry', 'errors'},
+    'account': {'entry', 'errors', 'quantity'},
+    'summary': {'entry', 'share', 'account'},
     'grids': {'errors', 'account'},
-    'bids': {'errors', 'stage', 'ledger', 'account'},
-    'sidecar': {'account', 'host', 'ledger', 'share', 'summary'},
+    'bids': {'entry', 'errors', 'stage', 'account'},
+    'sidecar': {'account', 'entry', 'host', 'share', 'summary'},
     'report': VALUES | {'bids', 'scenario', 'host'},
     'demo': {'errors', 'anatomy'},
     'cli': {'*'},
@@ -73,7 +76,7 @@ def _imports(path: Path) -> tuple[set[str], set[str]]:
         elif isinstance(node, ast.ImportFrom):
             base = list(here[: len(here) - node.level + 1]) if node.level else []
             module = '.'.join([*base, *(node.module or '').split('.')]).rstrip('.')
-            # ``from . import ledger`` names modules, ``from .ledger import read`` does not.
+            # ``from . import ledger`` names modules, ``from .entry import read`` does not.
             names = [f'{module}.{a.name}' if module == 'nicarbon' else module for a in node.names]
         else:
             continue

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nicarbon.ledger import Entry, Reading, Window
+from nicarbon.entry import Entry, Reading, Window
 from nicarbon.share import share
 
 CPU = Reading('cpu', None, 2.0, 'model:tdp-linear', 'modelled', 'host', 2.0)

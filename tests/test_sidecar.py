@@ -8,9 +8,9 @@ from importlib.resources import files
 import jsonschema
 
 from nicarbon.account import PUE
+from nicarbon.entry import Window
 from nicarbon.grids import parse
 from nicarbon.host import Host
-from nicarbon.ledger import Window
 from nicarbon.share import share
 from nicarbon.sidecar import COLUMNS, SIDECAR_VERSION, row, sidecar, tsv
 from nicarbon.summary import summarise

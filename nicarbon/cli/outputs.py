@@ -21,10 +21,10 @@ from typing import Any
 from .. import __version__, bids, ledger, sidecar
 from ..account import PUE, Intensity
 from ..cputime import is_running
+from ..entry import Entry
 from ..errors import InputError, OutputError, StorageError
 from ..grids import parse
 from ..host import Host, boot_id
-from ..ledger import Entry
 from ..report import figures
 from ..report.methods import citations, methods
 from ..report.pages import Context, Option, group_page, subject_page

@@ -1,7 +1,9 @@
 """How to see energy: one port, the meters behind it, and doubles for tests.
 
-A meter is a counter of joules that only grows. It is read at both ends of a
-window; what it says of the host is split afterwards (:mod:`nicarbon.share`).
+A meter watches one component of the host. Each look tells the joules since the
+look before; what it says of the host is split afterwards (:mod:`nicarbon.share`).
+One piece of work has meters of its own, since a counter that wraps is followed
+from look to look.
 
 ==========  =============================================================
 ``model``   the load model: power from how busy the host's CPUs are
@@ -10,40 +12,73 @@ window; what it says of the host is split afterwards (:mod:`nicarbon.share`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
+from ..entry import Reading, Use
 from ..host import Host
-from ..ledger import Reading
 
-__all__ = ['Absent', 'Fake', 'Meter', 'find']
+__all__ = ['Absent', 'Fake', 'Meter', 'Moment', 'Seen', 'find']
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a meter is looked at, and what other clocks say then.
+
+    Parameters
+    ----------
+    monotonic : float
+        Seconds of the host's monotonic clock.
+    busy_cpu_seconds : float or None
+        Busy CPU seconds of the host since boot; None when they could not be read.
+    pids : callable
+        Returns the processes of the work that is watched, as a frozenset.
+    """
+
+    monotonic: float
+    busy_cpu_seconds: float | None = None
+    pids: Callable[[], frozenset[int]] = frozenset
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a meter saw since the look before.
+
+    Parameters
+    ----------
+    joules : float or None
+        Never negative. None when it could not be seen: on the first look, when the
+        counter is gone, frozen, was reset, or may have wrapped more than once.
+    use : Use or None
+        How much of the component was used; None where that follows CPU seconds.
+    """
+
+    joules: float | None = None
+    use: Use | None = None
 
 
 class Meter(Protocol):
-    """A counter of joules of one component."""
+    """A counter of joules of one component of the host."""
 
-    component: str
-    """``cpu``, ``dram``, ``gpu:<uuid>``, …"""
+    @property
+    def reading(self) -> Reading:
+        """What is seen, how, and how well; its ``joules`` are None."""
+        ...
 
-    def joules(self, monotonic: float, busy_cpu_seconds: float | None) -> float | None:
-        """Joules since some fixed moment.
+    def look(self, moment: Moment) -> Seen:
+        """What was used since the look before.
 
         Parameters
         ----------
-        monotonic : float
-            The moment of reading, in seconds of the host's monotonic clock.
-        busy_cpu_seconds : float or None
-            Busy CPU seconds of the host since boot, read at that moment; None
-            when they could not be read.
+        moment : Moment
+            Never before the last one.
 
         Returns
         -------
-        float or None
-            None when the counter could not be read: never 0.
+        Seen
+            Nothing on the first look.
         """
-        ...
-
-    def reading(self, joules: float | None) -> Reading:
-        """Label what was seen over a window with how it was seen."""
         ...
 
 
@@ -52,20 +87,16 @@ class Absent:
 
     Examples
     --------
-    >>> Absent('dram').joules(0.0, 0.0) is None
+    >>> Absent('dram').look(Moment(0.0)).joules is None
     True
     """
 
     def __init__(self, component: str) -> None:
-        self.component = component
+        self.reading = Reading(component, None, None, 'absent', 'assumed', 'host', 1.0)
 
-    def joules(self, monotonic: float, busy_cpu_seconds: float | None) -> float | None:  # noqa: ARG002
+    def look(self, moment: Moment) -> Seen:  # noqa: ARG002
         """Nothing."""
-        return None
-
-    def reading(self, joules: float | None) -> Reading:  # noqa: ARG002
-        """A reading that says: not seen."""
-        return Reading(self.component, None, None, 'absent', 'assumed', 'host', 1.0)
+        return Seen()
 
 
 class Fake:
@@ -76,20 +107,23 @@ class Fake:
     watts, idle_watts : float
         Power in watts, and the part of it that is idle power.
     component : str
+
+    Examples
+    --------
+    >>> meter = Fake(watts=10.0)
+    >>> meter.look(Moment(0.0)), meter.look(Moment(2.5))
+    (Seen(joules=None, use=None), Seen(joules=25.0, use=None))
     """
 
     def __init__(self, watts: float, idle_watts: float = 0.0, component: str = 'cpu') -> None:
-        self.component = component
+        self.reading = Reading(component, None, idle_watts, 'fake', 'assumed', 'host', 1.0)
         self._watts = watts
-        self._idle_watts = idle_watts
+        self._last: float | None = None
 
-    def joules(self, monotonic: float, busy_cpu_seconds: float | None) -> float | None:  # noqa: ARG002
+    def look(self, moment: Moment) -> Seen:
         """Watts times the clock."""
-        return self._watts * monotonic
-
-    def reading(self, joules: float | None) -> Reading:
-        """A reading that says that it is a fake."""
-        return Reading(self.component, joules, self._idle_watts, 'fake', 'assumed', 'host', 1.0)
+        last, self._last = self._last, moment.monotonic
+        return Seen() if last is None else Seen(self._watts * (moment.monotonic - last))
 
 
 def find(host: Host) -> tuple[Meter, ...]:
@@ -102,6 +136,7 @@ def find(host: Host) -> tuple[Meter, ...]:
     Returns
     -------
     tuple of Meter
+        New ones on every call: one set for each piece of work.
     """
     from .model import LoadModel
 

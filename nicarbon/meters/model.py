@@ -8,8 +8,9 @@ any length add up to the same joules.
 
 from __future__ import annotations
 
+from ..entry import Reading
 from ..host import Host
-from ..ledger import Reading
+from . import Moment, Seen
 
 __all__ = ['LoadModel']
 
@@ -25,33 +26,31 @@ class LoadModel:
     --------
     >>> host = Host('h', 'X', 2, 1, 8.0, False, 100.0, 'example', 'modelled', 2.0)
     >>> meter = LoadModel(host)
-    >>> meter.joules(10.0, 20.0) - meter.joules(0.0, 0.0)
+    >>> meter.look(Moment(0.0, 0.0)).joules is None
+    True
+    >>> meter.look(Moment(10.0, 20.0)).joules
     820.0
-    >>> meter.joules(10.0, None) is None
+    >>> meter.look(Moment(20.0, None)).joules is None
     True
     """
 
-    component = 'cpu'
-
     def __init__(self, host: Host) -> None:
-        self._host = host
-
-    def joules(self, monotonic: float, busy_cpu_seconds: float | None) -> float | None:
-        """Joules of all CPUs of the host since its clock began."""
-        if busy_cpu_seconds is None:
-            return None
-        busy = busy_cpu_seconds * self._host.watts_per_busy_core
-        return monotonic * self._host.idle_watts + busy
-
-    def reading(self, joules: float | None) -> Reading:
-        """What the model saw, with the tier and the interval of the host's TDP."""
-        host = self._host
-        return Reading(
-            self.component,
-            joules,
-            host.idle_watts,
-            'model:tdp-linear',
-            host.tier,
-            'host',
-            host.u_rel,
+        self.reading = Reading(
+            'cpu', None, host.idle_watts, 'model:tdp-linear', host.tier, 'host', host.u_rel
         )
+        self._idle_watts, self._busy_watts = host.idle_watts, host.watts_per_busy_core
+        self._last: float | None = None
+
+    def look(self, moment: Moment) -> Seen:
+        """Joules of all CPUs of the host since the look before."""
+        last, self._last = self._last, self._joules(moment)
+        if last is None or self._last is None:
+            return Seen()
+        return Seen(max(0.0, self._last - last))
+
+    def _joules(self, moment: Moment) -> float | None:
+        """Since the clock and the count of busy seconds began."""
+        if moment.busy_cpu_seconds is None:
+            return None
+        busy = moment.busy_cpu_seconds * self._busy_watts
+        return moment.monotonic * self._idle_watts + busy

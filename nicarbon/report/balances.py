@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..ledger import Entry
+from ..entry import Entry
 from ..quantity import ENERGY
 from ..share import Balance
 from .numbers import TIERS, Number, duration, percent, scale

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..ledger import Entry, Reading
+from ..entry import Entry, Reading
 from ..quantity import ENERGY, energy
 from ..summary import Summary
 from .methods import intensity_text

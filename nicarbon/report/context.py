@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..entry import Entry
 from ..host import Host
-from ..ledger import Entry
 from ..share import Balance
 
 __all__ = ['Context', 'Option']

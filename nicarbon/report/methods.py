@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from ..account import PUE, Intensity
-from ..ledger import Reading
+from ..entry import Reading
 from ..quantity import carbon, energy
 from ..stage import stages
 from ..summary import Summary

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from ..account import Footprint
-from ..ledger import Entry, Tier
+from ..entry import Entry, Tier
 from ..quantity import CARBON, ENERGY, with_interval
 from ..summary import Summary
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ..ledger import Entry
+from ..entry import Entry
 from ..share import Share
 from ..stage import stages
 from ..summary import Summary, summarise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ...ledger import Entry
+from ...entry import Entry
 from ...quantity import ENERGY
 from ...share import Share
 from ..numbers import duration, scale

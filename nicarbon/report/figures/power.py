@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ...ledger import Entry, Window, merge_pairs
+from ...entry import Entry, Window, merge_pairs
 from ...quantity import ENERGY
 from ...share import Share, share, within
 from ..numbers import duration, scale
