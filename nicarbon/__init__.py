@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .account import PUE, Footprint, Intensity
-    from .aware import CarbonNode, carbon_aware, recording
+    from .aware import CarbonNode, carbon_aware
     from .entry import Entry, Reading, Window
     from .errors import NicarbonError
+    from .run import recording
 
 __all__ = [
     'PUE',
@@ -39,7 +40,7 @@ _HOMES = {
     'Reading': 'entry',
     'Window': 'entry',
     'carbon_aware': 'aware',
-    'recording': 'aware',
+    'recording': 'run',
 }
 
 

@@ -1,4 +1,4 @@
-"""Make Nipype's interfaces and nodes carbon-aware.
+"""Make Nipype's interfaces, nodes and workflows carbon-aware.
 
 >>> from nipype import Node
 >>> from nipype.interfaces.utility import Merge
@@ -6,69 +6,55 @@
 >>> type(node).__name__
 'CarbonNode'
 
-Decorate an interface class where it is defined, or a node before it runs; run
-the workflow inside :func:`recording`. The measuring happens in the process that
-runs the interface, so that it works under every plugin. Neither input hashes
-nor outputs nor exit codes change.
+Decorate an interface class where it is defined, or a node or a workflow before it
+runs; run the workflow inside :func:`~nicarbon.run.recording`. The measuring
+happens in the process that runs the interface, so that it works under every
+plugin. Neither input hashes nor outputs nor exit codes change.
 """
 
 from __future__ import annotations
 
 import functools
-import logging
-import os
-import threading
-import uuid
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
-from datetime import datetime, timezone
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from nipype.interfaces.base import BaseInterface
-from nipype.pipeline.engine import Node
+from nipype.pipeline.engine import JoinNode, MapNode, Node, Workflow
 
-from . import host, ledger, meters
-from .cputime import process_start
-from .entry import Entry
 from .errors import UsageError
-from .watch import Label, Watch, unmeasured
+from .run import Place, add_cached, watched
+from .watch import Label, Watch
 
-__all__ = ['CarbonNode', 'Recording', 'carbon_aware', 'new_run_id', 'recording']
-
-LEDGER_VARIABLE = 'NICARBON_LEDGER'
-"""Environment variable that tells workers, on this or another host, where the
-ledger folder of the run is: ``<out>/logs/<run_id>/ledger``."""
-
-RUN_WINDOW_SECONDS = 3.0
-"""Windows of the run are shorter than those of nodes: they are the timeline that
-the pages draw, and there is one run to many nodes."""
-
-_log = logging.getLogger('nicarbon')
-_here = threading.local()
+__all__ = ['CarbonJoinNode', 'CarbonMapNode', 'CarbonNode', 'carbon_aware', 'label_of', 'metered']
 
 AnyInterface = TypeVar('AnyInterface', bound=type[BaseInterface])
-AnyNode = TypeVar('AnyNode', bound=Node)
+AnyNode = TypeVar('AnyNode', bound=Any)
 
 
 @overload
 def carbon_aware(target: AnyInterface) -> AnyInterface: ...
 @overload
-def carbon_aware(target: Node) -> CarbonNode: ...
-def carbon_aware(target: Any) -> Any:
+def carbon_aware(target: AnyNode, **tags: str) -> AnyNode: ...
+def carbon_aware(target: Any, **tags: str) -> Any:
     """Record one ledger entry each time an interface class or a node runs.
 
     Parameters
     ----------
-    target : interface class or Node
-        The class is changed in place and returned. Decorate it where it is
-        defined, since workers that start afresh see what the module holds. A
-        node becomes a :class:`CarbonNode`.
+    target : interface class, Node or Workflow
+        A class is changed in place and returned. Decorate it where it is defined,
+        since workers that start afresh see what the module holds. A node becomes a
+        :class:`CarbonNode`, :class:`CarbonMapNode` or :class:`CarbonJoinNode` (or a
+        kin of whatever class it has); a workflow's nodes do, those of nested ones too.
+    **tags : str
+        ``subject``, ``session``, ``stage``: whose page a node belongs to. What is not
+        given is taken from Nipype's names: a workflow ``single_subject_01_wf`` or
+        ``sub_01_ses_1_wf``, iterables ``subject_id`` or ``subject``.
 
     Returns
     -------
-    interface class or CarbonNode
+    interface class, CarbonNode or Workflow
 
     Raises
     ------
@@ -80,44 +66,71 @@ def carbon_aware(target: Any) -> Any:
     >>> carbon_aware('recon-all')
     Traceback (most recent call last):
     ...
-    nicarbon.errors.UsageError: carbon_aware takes an interface class or a Node, not 'recon-all'
+    nicarbon.errors.UsageError: carbon_aware takes an interface class, a Node or a Workflow,
+    not 'recon-all'
     """
-    if isinstance(target, type) and issubclass(target, BaseInterface):
+    unknown = sorted(set(tags) - {'subject', 'session', 'stage'})
+    if unknown:
+        raise UsageError(f'carbon_aware knows subject, session and stage, not {unknown[0]}')
+    if isinstance(target, type) and issubclass(target, BaseInterface) and not tags:
         target.run = _aware_run(target.run)  # type: ignore[attr-defined]
-        target.carbon_aware = True  # type: ignore[attr-defined]
         return target
-    if type(target) is Node:
-        target.__class__ = CarbonNode
-        return target
-    if isinstance(target, CarbonNode):
+    if isinstance(target, Workflow):
+        for node in target._graph.nodes():  # noqa: SLF001 - Nipype has no other way to its nodes
+            carbon_aware(node, **tags)
         return target
     if isinstance(target, Node):
-        msg = (
-            f'{target.name} is a {type(target).__name__}, which is not converted yet: '
-            'decorate the class of its interface instead'
-        )
-        raise UsageError(msg)
-    msg = f'carbon_aware takes an interface class or a Node, not {target!r}'
+        if not isinstance(target, _Aware):
+            target.__class__ = _carbon_class(target.__class__)
+        for name, value in tags.items():
+            setattr(target, name, value)
+        return target
+    msg = f'carbon_aware takes an interface class, a Node or a Workflow, not {target!r}'
     raise UsageError(msg)
 
 
 def _aware_run(run: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(run)
     def aware(self: BaseInterface, *args: Any, **kwargs: Any) -> Any:
-        with _watched(type(self).__name__, _threads(self)) as watch:
+        name = type(self).__name__
+        threads = getattr(self.inputs, 'num_threads', None)
+        cores = float(threads) if isinstance(threads, int) else 1.0
+        with watched(Label(stage=name, interface=name, reserved_cores=cores)) as watch:
             result = run(self, *args, **kwargs)
-            traceback = getattr(result.runtime, 'traceback', None)
-            if traceback and watch is not None:
-                # Nipype swallows even a Ctrl-C here, and hands it over as text.
-                reason = _reason(traceback)
-                interrupted = reason.startswith('KeyboardInterrupt')
-                watch.fail(reason, 'killed' if interrupted else 'failed')
+            _note_failure(watch, getattr(result.runtime, 'traceback', None))
             return result
 
     return aware
 
 
-class CarbonNode(Node):  # type: ignore[misc]
+class _Aware:
+    """What a node needs in order to record what it used, and for whom."""
+
+    subject = ''
+    session = ''
+    stage = ''
+    place: Place | None = None
+
+    @property
+    def label(self) -> Label:
+        """Who this node's work belongs to."""
+        return label_of(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A node is pickled when it is handed to a worker. The worker's environment may
+        # be that of a server process started long ago, or of another host.
+        return {**self.__dict__, 'place': Place.from_environment() or self.place}
+
+    def is_cached(self, rm_outdated: bool = False) -> Any:  # noqa: FBT001, FBT002
+        cached = super().is_cached(rm_outdated)  # type: ignore[misc]
+        note_cached(self, cached)
+        return cached
+
+    def _run_command(self, execute: bool, copyfiles: bool = True) -> Any:  # noqa: FBT001, FBT002
+        return metered(self, super()._run_command, execute, copyfiles)  # type: ignore[misc]
+
+
+class CarbonNode(_Aware, Node):  # type: ignore[misc]
     """A Nipype node that records what it used, and for whom.
 
     Parameters
@@ -128,80 +141,178 @@ class CarbonNode(Node):  # type: ignore[misc]
         BIDS labels without their prefix, and the stage of the pipeline.
     """
 
-    subject = ''
-    session = ''
-    stage = ''
-    _ledger: str | None = None
-
     def __init__(
         self, *args: Any, subject: str = '', session: str = '', stage: str = '', **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
         self.subject, self.session, self.stage = subject, session, stage
 
-    @property
-    def label(self) -> Label:
-        """Who this node's work belongs to."""
-        return Label(
-            subject=self.subject,
-            session=self.session,
-            stage=self.stage or self.name,
-            node=self.fullname,
-            interface=type(self.interface).__name__,
-            reserved_cores=float(self.n_procs),
-            reserved_memory_gb=self.mem_gb,
-        )
 
-    def __getstate__(self) -> dict[str, Any]:
-        # A node is pickled when it is handed to a worker. The worker's environment may
-        # be that of a server process started long ago, or of another host.
-        return {**self.__dict__, '_ledger': os.environ.get(LEDGER_VARIABLE, self._ledger)}
+class _AwareMap(_Aware):
+    """Of a node that maps, only the leaves are charged."""
 
-    def _run_command(self, execute: bool, copyfiles: bool = True) -> Any:  # noqa: FBT001, FBT002
-        with _labelled(self.label, self._ledger):
-            if not execute or getattr(self.interface, 'carbon_aware', False):
-                return super()._run_command(execute, copyfiles)
-            with _watched(type(self.interface).__name__, self.n_procs):
-                return super()._run_command(execute, copyfiles)
+    def _make_nodes(self, cwd: str | None = None) -> Iterator[tuple[int, Node]]:
+        yield from named_leaves(self, super()._make_nodes(cwd), carbon_aware)  # type: ignore[misc]
 
 
-@contextmanager
-def _labelled(label: Label, folder: str | None) -> Iterator[None]:
-    _here.label, _here.ledger = label, folder
+class CarbonMapNode(_AwareMap, MapNode):  # type: ignore[misc]
+    """A :class:`nipype.MapNode` each of whose items records what it used."""
+
+
+class CarbonJoinNode(_Aware, JoinNode):  # type: ignore[misc]
+    """A :class:`nipype.JoinNode` that records what it used."""
+
+
+_KINDS: dict[type, Any] = {Node: CarbonNode, MapNode: CarbonMapNode, JoinNode: CarbonJoinNode}
+
+
+@functools.cache
+def _carbon_class(kind: Any) -> Any:
+    """The carbon-aware kin of a class of nodes."""
+    if kind in _KINDS:
+        return _KINDS[kind]
+    mixin = _AwareMap if issubclass(kind, MapNode) else _Aware
+
+    def reduce_ex(self: Any, protocol: int) -> Any:  # noqa: ARG001 - pickle's own
+        # It has no name in any module, so it is made again where it is unpickled.
+        return _blank, (kind,), self.__getstate__()
+
+    name = f'Carbon{kind.__name__}'
+    return type(name, (mixin, kind), {'__reduce_ex__': reduce_ex})
+
+
+def _blank(kind: type) -> Any:
+    made = _carbon_class(kind)
+    return made.__new__(made)
+
+
+def metered(node: Any, run: Callable[..., Any], execute: bool, copyfiles: bool) -> Any:  # noqa: FBT001
+    """Run a node's command and record it.
+
+    Parameters
+    ----------
+    node : nipype.Node
+    run : callable
+        The node's own way to do it.
+    execute, copyfiles : bool
+        As Nipype gives them.
+
+    Returns
+    -------
+    object
+        What Nipype returns.
+    """
+    before = _made(node)
+    with watched(label_of(node), getattr(node, 'place', None)) as watch:
+        try:
+            result = run(execute, copyfiles)
+        except Exception as error:
+            _note_failure(watch, str(error), default=type(error).__name__)
+            raise
+        if not execute and before is not None and _made(node) == before and watch is not None:
+            watch.cancel()
+        return result
+
+
+def note_cached(node: Any, cached: tuple[bool, bool]) -> None:
+    """Write down that a node's result was there, if it is not to be made anew.
+
+    Parameters
+    ----------
+    node : nipype.Node
+    cached : (bool, bool)
+        Whether there is a result, and whether it is of the same inputs.
+    """
+    again = node.overwrite or (node.overwrite is None and node.interface.always_run)
+    made = _made(node)
+    if all(cached) and not again and made is not None:
+        add_cached(label_of(node), made, getattr(node, 'place', None))
+
+
+def named_leaves(
+    parent: Any, leaves: Iterator[tuple[int, Node]], convert: Callable[[Node], Node]
+) -> Iterator[tuple[int, Node]]:
+    """Items of a MapNode, labelled as the MapNode is.
+
+    Parameters
+    ----------
+    parent : nipype.MapNode
+    leaves : iterator of (int, Node)
+    convert : callable
+        Makes a leaf record what it uses.
+
+    Yields
+    ------
+    (int, Node)
+    """
+    label = label_of(parent)
+    for index, leaf in leaves:
+        leaf = convert(leaf)  # noqa: PLW2901 - the same leaf, converted
+        leaf.subject, leaf.session, leaf.stage = label.subject, label.session, label.stage
+        leaf.carbon_name = f'{label.node}.{leaf.name}'
+        yield index, leaf
+
+
+def label_of(node: Any) -> Label:
+    """Who a node's work belongs to, by its tags or else by Nipype's names.
+
+    Parameters
+    ----------
+    node : nipype.Node
+
+    Returns
+    -------
+    Label
+
+    Examples
+    --------
+    >>> from nipype.interfaces.utility import Merge
+    >>> node = Node(Merge(2), name='n4')
+    >>> node._hierarchy = 'fmriprep_wf.single_subject_01_wf'
+    >>> label_of(node).subject, label_of(node).stage
+    ('01', 'n4')
+    """
+    name = getattr(node, 'carbon_name', '') or node.fullname
+    return Label(
+        subject=getattr(node, 'subject', '') or _who(node, name, 'sub(?:ject)?'),
+        session=getattr(node, 'session', '') or _who(node, name, 'ses(?:sion)?'),
+        stage=getattr(node, 'stage', '') or node.name,
+        node=name,
+        interface=type(node.interface).__name__,
+        reserved_cores=float(node.n_procs or 1),
+        reserved_memory_gb=node.mem_gb,
+    )
+
+
+def _who(node: Any, name: str, entity: str) -> str:
+    """A label from a workflow's name (``sub_01_ses_1_wf``) or from iterables."""
+    iterables = '.'.join(getattr(node, 'parameterization', None) or [])
+    # ``_subject_id_01`` among iterables, ``single_subject_01_wf`` among workflows.
+    found = re.search(rf'(?:^|[._]){entity}_id_([A-Za-z0-9]+)', iterables) or re.search(
+        rf'(?:^|[._]){entity}_([A-Za-z0-9]+)(?=_\w*wf\b|[._]|$)', f'{iterables}.{_workflows(name)}'
+    )
+    return found[1] if found else ''
+
+
+def _workflows(name: str) -> str:
+    """The workflows that a node is in, without its own name."""
+    return '.'.join(part for part in name.split('.')[:-1] if part.endswith('_wf'))
+
+
+def _made(node: Any) -> float | None:
+    """When a node's result was written; None if there is none."""
     try:
-        yield
-    finally:
-        _here.label = _here.ledger = None
-
-
-@contextmanager
-def _watched(interface: str, threads: float) -> Iterator[Watch | None]:
-    """Watch the work of one interface; a nested one belongs to the outer."""
-    if getattr(_here, 'watching', False):
-        yield None
-        return
-    _here.watching = True
-    try:
-        with ExitStack() as stack:
-            watch = _start(interface, threads)
-            if watch is not None:
-                stack.push(watch)
-            yield watch
-    finally:
-        _here.watching = False
-
-
-def _start(interface: str, threads: float) -> Watch | None:
-    """Begin to watch; None if that cannot be done, which must not stop the work."""
-    label = getattr(_here, 'label', None) or Label(interface=interface, reserved_cores=threads)
-    folder = _ledger_folder()
-    try:
-        machine = host.cached(folder.parent / 'hosts' if folder else _cache())
-        label = replace(label, run_id=folder.parent.name if folder else '')
-        return Watch(label, machine, meters.find(machine), folder).__enter__()
-    except Exception as error:  # noqa: BLE001 - metering never breaks the science
-        _log.warning('%s runs unwatched: %s', interface, error)
+        return (Path(node.output_dir()) / f'result_{node.name}.pklz').stat().st_mtime
+    except OSError:
         return None
+
+
+def _note_failure(watch: Watch | None, traceback: str | None, default: str = '') -> None:
+    if traceback is None or watch is None:
+        return
+    reason = _reason(traceback) or default
+    # Nipype swallows even a Ctrl-C, and hands it over as text.
+    watch.fail(reason, 'killed' if reason.startswith('KeyboardInterrupt') else 'failed')
 
 
 def _reason(traceback: str) -> str:
@@ -211,119 +322,14 @@ def _reason(traceback: str) -> str:
     --------
     >>> _reason('Traceback (most recent call last):\n  File "x.py"\nmy.own.OddError: a\nb')
     'OddError: a b'
+    >>> _reason('Traceback:\n\tTraceback (most recent call last):\n\t  File "x.py"\n\tValueError: a')
+    'ValueError: a'
     """
     words: list[str] = []
     for line in reversed(traceback.strip().splitlines()):
-        if line.startswith((' ', 'Traceback')):
+        text = line.removeprefix('\t')
+        if text.startswith((' ', 'Traceback')):
             break
-        words.insert(0, line.strip())
+        words.insert(0, text.strip())
     kind, colon, message = ' '.join(words).partition(':')
     return f'{kind.rpartition(".")[2]}{colon}{message}'
-
-
-def _threads(interface: BaseInterface) -> float:
-    """Cores that an interface reserves, by Nipype's own convention."""
-    threads = getattr(interface.inputs, 'num_threads', None)
-    return float(threads) if isinstance(threads, int) else 1.0
-
-
-def _ledger_folder() -> Path | None:
-    folder = getattr(_here, 'ledger', None) or os.environ.get(LEDGER_VARIABLE)
-    if folder is None and not getattr(_here, 'warned', False):
-        _here.warned = True
-        _log.warning('a carbon-aware interface ran outside nicarbon.recording(): nothing is kept')
-    return Path(folder) if folder else None
-
-
-def _cache() -> Path:
-    from platformdirs import user_cache_path
-
-    return user_cache_path('nicarbon') / 'hosts'
-
-
-def new_run_id() -> str:
-    """A name for a run, sorted by time: ``20261123-190312_5f0c…``."""
-    return f'{datetime.now(timezone.utc):%Y%m%d-%H%M%S}_{uuid.uuid4()}'
-
-
-class Recording:
-    """A run whose nodes are being recorded.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        ``<out>/logs/<run_id>``; the ledger is in its sub-folder ``ledger``.
-
-    Attributes
-    ----------
-    entry : Entry or None
-        The run's own entry, once it has ended.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.entry: Entry | None = None
-
-    @property
-    def run_id(self) -> str:
-        """Name of the run."""
-        return self.folder.name
-
-    @property
-    def ledger(self) -> Path:
-        """Ledger folder."""
-        return self.folder / 'ledger'
-
-    def add_cached(self, labels: Iterable[Label]) -> None:
-        """Write down which nodes were not run because their results were there."""
-        machine = host.cached(self.folder / 'hosts')
-        process = f'{machine.name}-{os.getpid()}-{process_start(os.getpid())}'
-        for number, label in enumerate(labels, 1):
-            own = replace(label, run_id=self.run_id, reserved_cores=0.0)
-            ledger.append(self.ledger, unmeasured(own, machine, f'{process}-c{number}', 'cached'))
-
-
-@contextmanager
-def recording(out_dir: Path | str, *, run_id: str | None = None) -> Iterator[Recording]:
-    """Keep a ledger of all carbon-aware nodes that run inside the ``with`` block.
-
-    Parameters
-    ----------
-    out_dir : path
-        The ledger goes to ``<out_dir>/logs/<run_id>/ledger``; ``nicarbon
-        account <out_dir>`` makes the tables and pages of it.
-    run_id : str, optional
-        By default the time and a random part.
-
-    Yields
-    ------
-    Recording
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with recording(folder) as run:
-    ...         pass
-    ...     run.entry.kind, run.entry.outcome
-    ('run', 'ran')
-    """
-    run = Recording(Path(out_dir).resolve() / 'logs' / (run_id or new_run_id()))
-    if run.ledger.exists():
-        raise UsageError(f'{run.folder} holds a run already: give another run_id')
-    machine = host.cached(run.folder / 'hosts')
-    before = os.environ.get(LEDGER_VARIABLE)
-    os.environ[LEDGER_VARIABLE] = str(run.ledger)
-    label = Label(kind='run', run_id=run.run_id, reserved_cores=0.0)
-    watch = Watch(
-        label, machine, meters.find(machine), run.ledger, window_seconds=RUN_WINDOW_SECONDS
-    )
-    try:
-        with watch:
-            yield run
-    finally:
-        run.entry = watch.entry
-        if before is None:
-            os.environ.pop(LEDGER_VARIABLE, None)
-        else:
-            os.environ[LEDGER_VARIABLE] = before

@@ -104,6 +104,7 @@ class Watch:
         self._windows: list[Window] = []
         self._parts: list[tuple[str, float]] = []
         self._failure: tuple[Outcome, str] | None = None
+        self._cancelled = False
         self._lock = threading.Lock()
 
     def __enter__(self) -> Watch:
@@ -130,6 +131,10 @@ class Watch:
         """Say that the work failed, where no exception does."""
         self._failure = (outcome, error)
 
+    def cancel(self) -> None:
+        """Keep nothing: no work was done."""
+        self._cancelled = True
+
     def part(self, name: str) -> None:
         """A sub-stage begins here, and the one before it ends."""
         with self._lock:
@@ -149,6 +154,9 @@ class Watch:
                 self.fail(_one_line(exc), 'killed' if interrupted else 'failed')
             self._add_window(self._clock.finish())
             self.entry = self._summary()
+            if self._cancelled:
+                self._keep(ledger.discard, self.entry.entry_id)
+                return
             # A checkpoint stays where the entry could not be appended: it is all there is.
             if self._keep(ledger.append, self.entry):
                 self._keep(ledger.discard, self.entry.entry_id)

@@ -182,12 +182,15 @@ def test_a_run_id_is_used_once(tmp_path: Path) -> None:
 def test_cached_nodes_are_charged_nothing(tmp_path: Path) -> None:
     run_workflow(tmp_path, [node(Burn(), 'burn', 0.2)])
     again, sharing = run_workflow(tmp_path, [node(Burn(), 'burn', 0.2)])
-    assert set(again) == {''}
-    assert sharing.shares == ()
+    assert set(again) == {'', 'burn'}
+    assert again['burn'].outcome == 'cached'
+    assert again['burn'].reserved_cores == 0
+    (share_,) = sharing.shares
+    assert share_.joules['reserved'] == 0
 
 
 def test_only_classes_and_nodes_can_be_aware() -> None:
-    with pytest.raises(UsageError, match='interface class or a Node'):
+    with pytest.raises(UsageError, match='a Node or a Workflow'):
         carbon_aware(3)
 
 

@@ -13,7 +13,7 @@ VALUES = {'entry', 'errors', 'stage', 'ledger', 'quantity', 'share', 'account', 
 SEEING = {'entry', 'errors', 'ledger', 'host', 'meters', 'cputime', 'watch'}
 
 MAY_IMPORT: dict[str, set[str]] = {
-    '__init__': {'account', 'aware', 'entry', 'errors'},
+    '__init__': {'account', 'aware', 'entry', 'errors', 'run'},
     '__main__': {'cli'},
     'errors': set(),
     'quantity': set(),
@@ -25,8 +25,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     'calibration': {'entry', 'errors', 'host', 'meters'},
     'cputime': {'errors'},
     'watch': SEEING,
-    'aware': SEEING | {'stage'},
-    'instrument': SEEING | {'aware', 'stage'},
+    'run': SEEING,
+    'aware': {'errors', 'run', 'watch'},
+    'instrument': {'aware', 'errors', 'run'},
     'anatomy': {'errors'},
     'interfaces': {'errors', 'stage', 'aware', 'anatomy', 'bids', 'report'},
     'workflows': {'errors', 'stage', 'aware', 'interfaces', 'bids'},

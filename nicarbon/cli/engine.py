@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import bids, ledger
-from ..aware import CarbonNode, Recording
+from ..aware import CarbonNode
 from ..errors import StorageError
+from ..run import Recording
 from ..watch import Label
 from .pool import Pool, end_workers
 
@@ -62,25 +63,21 @@ def run(plan: Any, recording: Recording, screen: Any) -> Sequence[str]:
         pool.stopping = True
         end_workers()
         raise
-    recording.add_cached(told.cached.values())
     return _failures(told.failed, recording.ledger)
 
 
 class _Told:
-    """What the pool says of nodes goes to the screen; which were cached or failed is kept."""
+    """What the pool says of nodes goes to the screen; which failed is kept."""
 
     def __init__(self, screen: Any) -> None:
         self._screen = screen
-        self.cached: dict[str, Label] = {}
         self.failed: dict[str, Label] = {}
 
     def __call__(self, node: Any, status: str, was_run: bool) -> None:  # noqa: FBT001
         if not isinstance(node, CarbonNode):
             return
         self._screen.node(node.label, status, was_run=was_run)
-        if status == 'end' and not was_run:
-            self.cached[node.fullname] = node.label
-        elif status == 'exception':
+        if status == 'exception':
             self.failed[node.fullname] = node.label
 
 

@@ -117,7 +117,7 @@ def _plan(bids_dir: Path, out_dir: Path, chosen: Chosen) -> _Plan:
     if bids_dir == work_dir or bids_dir in work_dir.parents:
         raise UsageError(f'--work-dir {work_dir} is inside BIDS_DIR, which is never written to')
     _require_extra()
-    from ..aware import new_run_id
+    from ..run import new_run_id
 
     plan = _Plan(bids_dir, out_dir, work_dir, tuple(found), tuple(without), chosen, new_run_id())
     _require_resources(plan)
@@ -184,7 +184,7 @@ def _versions() -> dict[str, str]:
 
 def _run(plan: _Plan, screen: Any) -> int:
     """Run the workflow inside a recording, and write what was measured."""
-    from ..aware import recording
+    from ..run import recording
     from . import engine, outputs
 
     screen.start(plan.sessions, stages('structural'), plan.log_dir)

@@ -1,0 +1,232 @@
+"""A run whose nodes are being recorded, and the watches of what runs inside it.
+
+Knows nothing of Nipype: :mod:`nicarbon.aware` brings its nodes here.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from . import host, ledger, meters
+from .cputime import process_start
+from .entry import Entry
+from .errors import UsageError
+from .watch import Label, Watch, unmeasured
+
+__all__ = ['Place', 'Recording', 'add_cached', 'new_run_id', 'recording', 'watched']
+
+LEDGER_VARIABLE = 'NICARBON_LEDGER'
+"""Environment variable that tells workers, on this or another host, where the
+ledger folder of the run is: ``<out>/logs/<run_id>/ledger``."""
+
+BEGAN_VARIABLE = 'NICARBON_BEGAN'
+"""When the run began, in seconds since 1970: a result that is older was cached."""
+
+RUN_WINDOW_SECONDS = 3.0
+"""Windows of the run are shorter than those of nodes: they are the timeline that
+the pages draw, and there is one run to many nodes."""
+
+_log = logging.getLogger('nicarbon')
+_here = threading.local()
+_told: set[tuple[str, str]] = set()
+
+
+def new_run_id() -> str:
+    """A name for a run, sorted by time: ``20261123-190312_5f0c…``."""
+    return f'{datetime.now(timezone.utc):%Y%m%d-%H%M%S}_{uuid.uuid4()}'
+
+
+class Recording:
+    """A run whose nodes are being recorded.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        ``<out>/logs/<run_id>``; the ledger is in its sub-folder ``ledger``.
+
+    Attributes
+    ----------
+    entry : Entry or None
+        The run's own entry, once it has ended.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.entry: Entry | None = None
+
+    @property
+    def run_id(self) -> str:
+        """Name of the run."""
+        return self.folder.name
+
+    @property
+    def ledger(self) -> Path:
+        """Ledger folder."""
+        return self.folder / 'ledger'
+
+
+@contextmanager
+def recording(out_dir: Path | str, *, run_id: str | None = None) -> Iterator[Recording]:
+    """Keep a ledger of all carbon-aware nodes that run inside the ``with`` block.
+
+    Parameters
+    ----------
+    out_dir : path
+        The ledger goes to ``<out_dir>/logs/<run_id>/ledger``; ``nicarbon
+        account <out_dir>`` makes the tables and pages of it.
+    run_id : str, optional
+        By default the time and a random part.
+
+    Yields
+    ------
+    Recording
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with recording(folder) as run:
+    ...         pass
+    ...     run.entry.kind, run.entry.outcome
+    ('run', 'ran')
+    """
+    run = Recording(Path(out_dir).resolve() / 'logs' / (run_id or new_run_id()))
+    if run.ledger.exists():
+        raise UsageError(f'{run.folder} holds a run already: give another run_id')
+    machine = host.cached(run.folder / 'hosts')
+    label = Label(kind='run', run_id=run.run_id, reserved_cores=0.0)
+    watch = Watch(
+        label, machine, meters.find(machine), run.ledger, window_seconds=RUN_WINDOW_SECONDS
+    )
+    place = Place(str(run.ledger), time.time())
+    try:
+        with _environment(place), watch:
+            yield run
+    finally:
+        run.entry = watch.entry
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run's ledger is.
+
+    Parameters
+    ----------
+    ledger : str
+        The folder.
+    began : float
+        When the run began, in seconds since 1970.
+    """
+
+    ledger: str
+    began: float
+
+    @classmethod
+    def from_environment(cls) -> Place | None:
+        """What the run has told its workers; None outside any run."""
+        folder = os.environ.get(LEDGER_VARIABLE)
+        return cls(folder, float(os.environ.get(BEGAN_VARIABLE, '0'))) if folder else None
+
+
+@contextmanager
+def _environment(place: Place) -> Iterator[None]:
+    """Tell workers of the run."""
+    before = {name: os.environ.get(name) for name in (LEDGER_VARIABLE, BEGAN_VARIABLE)}
+    os.environ[LEDGER_VARIABLE], os.environ[BEGAN_VARIABLE] = place.ledger, repr(place.began)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def watched(label: Label, place: Place | None = None) -> Iterator[Watch | None]:
+    """Watch a piece of work; one inside another belongs to the outer.
+
+    Parameters
+    ----------
+    label : Label
+    place : Place, optional
+        By default that of the environment.
+
+    Yields
+    ------
+    Watch or None
+        None inside another, or where watching cannot be begun, which must not
+        stop the work.
+    """
+    if getattr(_here, 'watching', False):
+        yield None
+        return
+    watch = _begin(label, place or Place.from_environment())
+    if watch is None:
+        yield None
+        return
+    _here.watching = True
+    try:
+        with watch:
+            yield watch
+    finally:
+        _here.watching = False
+
+
+def _begin(label: Label, place: Place | None) -> Watch | None:
+    try:
+        if place is None:
+            _say_once('a carbon-aware interface ran outside nicarbon.recording(): nothing is kept')
+            return None
+        folder = Path(place.ledger)
+        machine = _host(str(folder.parent / 'hosts'))
+        label = replace(label, run_id=folder.parent.name)
+        return Watch(label, machine, meters.find(machine), folder)
+    except Exception as error:  # noqa: BLE001 - metering never breaks the science
+        _log.warning('%s runs unwatched: %s', label.node or label.interface, error)
+        return None
+
+
+def add_cached(label: Label, made: float, place: Place | None = None) -> None:
+    """Write down that a node was not run because its result was there.
+
+    Parameters
+    ----------
+    label : Label
+    made : float
+        When the result was written, in seconds since 1970. One that this very run
+        has made is no saving.
+    place : Place, optional
+        By default that of the environment.
+    """
+    place = place or Place.from_environment()
+    if place is None or made >= place.began or (place.ledger, label.node) in _told:
+        return
+    _told.add((place.ledger, label.node))
+    folder = Path(place.ledger)
+    machine = _host(str(folder.parent / 'hosts'))
+    label = replace(label, run_id=folder.parent.name, reserved_cores=0.0)
+    process = f'{machine.name}-{os.getpid()}-{process_start(os.getpid())}'
+    try:
+        ledger.append(folder, unmeasured(label, machine, f'{process}-c{len(_told)}', 'cached'))
+    except OSError as error:
+        _log.warning('%s: that it was cached could not be written down: %s', label.node, error)
+
+
+_host = functools.cache(host.cached)
+
+
+@functools.cache
+def _say_once(text: str) -> None:
+    _log.warning(text)
