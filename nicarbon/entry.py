@@ -6,13 +6,13 @@ Nothing here knows of grams: an entry holds joules, seconds and names.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Literal, get_args
 
 __all__ = ['Entry', 'Kind', 'Outcome', 'Part', 'Reading', 'Scope', 'Tier', 'Use', 'Window']
-__all__ += ['MAX_WINDOWS', 'check', 'merge_pairs', 'summed']
+__all__ += ['MAX_WINDOWS', 'check', 'cut', 'leaves', 'merge_pairs', 'summed', 'within']
 
 MAX_WINDOWS = 512
 """Windows kept per entry; a longer series is merged pairwise, so that eight
@@ -21,7 +21,7 @@ hours cost kilobytes."""
 Tier = Literal['measured', 'modelled', 'assumed']
 Scope = Literal['host', 'own']
 Outcome = Literal['ran', 'failed', 'killed', 'cached']
-Kind = Literal['node', 'run']
+Kind = Literal['node', 'run', 'command']
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +154,10 @@ class Entry:
     entry_id : str
         ``<host>-<pid>-<start of the process>-<number>``: unique, and names
         the file that it is appended to.
-    kind : {'node', 'run'}
-        A leaf that did work, or the program that ran the nodes: its
-        windows are the timeline of the host, its CPU seconds hold those of
-        all its nodes.
+    kind : {'node', 'run', 'command'}
+        A leaf that did work; or the program that ran the nodes: its windows are the
+        timeline of the host, its CPU seconds hold those of all its nodes; or a command
+        that is a leaf only if it recorded no nodes of its own.
     run_id, subject, session, stage, node, interface, host : str
         What ran, for whom, where. Empty when it does not apply.
     boot_id : str
@@ -224,6 +224,104 @@ class Entry:
     def start(self) -> float | None:
         """Start in seconds of the host's monotonic clock; None without windows."""
         return self.windows[0].start if self.windows else None
+
+
+def leaves(entries: Iterable[Entry]) -> list[Entry]:
+    """Entries of which none holds the work of another, runs aside.
+
+    Parameters
+    ----------
+    entries : iterable of Entry
+
+    Returns
+    -------
+    list of Entry
+        A command whose run has nodes is left out; any other is a node.
+    """
+    entries = list(entries)
+    with_nodes = {entry.run_id for entry in entries if entry.kind == 'node'}
+    return [
+        replace(entry, kind='node') if entry.kind == 'command' else entry
+        for entry in entries
+        if entry.kind != 'command' or entry.run_id not in with_nodes
+    ]
+
+
+def cut(entry: Entry) -> list[Entry]:
+    """An entry as one for each of its sub-stages; what is in none keeps the entry's stage.
+
+    Parameters
+    ----------
+    entry : Entry
+
+    Returns
+    -------
+    list of Entry
+        In order of time. Windows add up to those of the entry. The entry itself if it
+        has no parts.
+    """
+    if not entry.parts or not entry.windows:
+        return [entry]
+    pieces, before = [], entry.windows[0].start
+    for part in (*entry.parts, Part(entry.stage, entry.windows[-1].stop, math.inf)):
+        pieces.append((entry.stage, before, part.start))
+        pieces.append((part.name, part.start, part.start + part.seconds))
+        before = part.start + part.seconds
+    cuts = ((name, tuple(within(entry.windows, start, stop))) for name, start, stop in pieces)
+    return [
+        replace(
+            summed(entry, windows),
+            entry_id=f'{entry.entry_id}.{number}',
+            stage=name,
+            parts=(),
+        )
+        for number, (name, windows) in enumerate(cuts)
+        if windows
+    ]
+
+
+def within(windows: Iterable[Window], start: float, stop: float) -> Iterator[Window]:
+    """The parts of windows between two moments, rates even within each.
+
+    Parameters
+    ----------
+    windows : iterable of Window
+    start, stop : float
+        Seconds of the host's monotonic clock.
+
+    Yields
+    ------
+    Window
+    """
+    for window in windows:
+        begin, end = max(window.start, start), min(window.stop, stop)
+        if end - begin >= 1e-6:
+            yield _scaled(window, begin, end)
+
+
+def _scaled(window: Window, start: float, stop: float) -> Window:
+    part = (stop - start) / window.seconds
+
+    def of(value: float | None) -> float | None:
+        return None if value is None else value * part
+
+    return Window(
+        start,
+        stop - start,
+        window.cpu_seconds * part,
+        of(window.host_cpu_seconds),
+        tuple(map(of, window.joules)),
+        tuple(
+            use
+            and Use(
+                of(use.own_seconds),
+                use.host_seconds * part,
+                use.held_seconds * part,
+                use.holders_seconds * part,
+            )
+            for use in window.uses
+        ),
+    )
 
 
 def merge_pairs(windows: Iterable[Window]) -> tuple[Window, ...]:

@@ -29,7 +29,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from .entry import Entry, Reading, Tier, Window
+from .entry import Entry, Reading, Tier, Window, leaves
 
 __all__ = ['POLICIES', 'Balance', 'Policy', 'Share', 'Sharing', 'share', 'within']
 
@@ -132,7 +132,7 @@ def share(entries: Iterable[Entry]) -> Sharing:
     >>> sharing.balances[0].unattributed_joules
     60.0
     """
-    entries = list(entries)
+    entries = leaves(entries)
     nodes = [entry for entry in entries if entry.kind == 'node']
     runs = {_place(entry): entry for entry in entries if entry.kind == 'run'}
     members: dict[tuple[str, str, str], list[Entry]] = defaultdict(list)

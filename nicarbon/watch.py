@@ -22,11 +22,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
 
 from . import ledger
 from .cputime import TreeClock, process_start
-from .entry import MAX_WINDOWS, Entry, Outcome, Part, Reading, Window, merge_pairs, summed
+from .entry import MAX_WINDOWS, Entry, Kind, Outcome, Part, Reading, Window, merge_pairs, summed
 from .host import Host, boot_id, busy_seconds
 from .meters import Meter, Moment, Seen
 
@@ -49,7 +48,7 @@ _warned: set[str] = set()
 class Label:
     """Who the work belongs to; see :class:`~nicarbon.ledger.Entry` for the words."""
 
-    kind: Literal['node', 'run'] = 'node'
+    kind: Kind = 'node'
     run_id: str = ''
     subject: str = ''
     session: str = ''

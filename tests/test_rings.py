@@ -28,6 +28,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     'run': SEEING,
     'aware': {'errors', 'run', 'watch'},
     'instrument': {'aware', 'errors', 'run'},
+    'hook': {'instrument'},
+    'command': {'errors'},
     'anatomy': {'errors'},
     'interfaces': {'errors', 'stage', 'aware', 'anatomy', 'bids', 'report'},
     'workflows': {'errors', 'stage', 'aware', 'interfaces', 'bids'},
@@ -43,7 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 
 ALONE: dict[str, set[str]] = {
-    'nipype': {'aware', 'interfaces', 'workflows', 'cli'},
+    'nipype': {'aware', 'instrument', 'interfaces', 'workflows', 'cli'},
     'psutil': {'host', 'meters', 'cputime', 'cli'},
     'pynvml': {'meters'},
     'codecarbon': {'host', 'grids'},

@@ -25,6 +25,7 @@ Options may also stand in a TOML file (--config-file) or in the environment
 other commands:
   nicarbon account OUT_DIR [--grid ZONE] [--pue PUE]   account again, run nothing
   nicarbon demo [DIR]                                  two heads, start to end
+  nicarbon exec [-o OUT_DIR] -- CMD [ARG ...]          record any program
 """
 
 
@@ -40,10 +41,20 @@ def run(argv: Sequence[str]) -> int:
     int
         Exit code.
     """
-    commands: dict[str, Callable[[Sequence[str]], int]] = {'account': _account, 'demo': _demo}
+    commands: dict[str, Callable[[Sequence[str]], int]] = {
+        'account': _account,
+        'demo': _demo,
+        'exec': _exec,
+    }
     if argv and argv[0] in commands:
         return commands[argv[0]](argv[1:])
     return _app(argv)
+
+
+def _exec(argv: Sequence[str]) -> int:
+    from .execute import execute
+
+    return execute(argv)
 
 
 def parser() -> argparse.ArgumentParser:

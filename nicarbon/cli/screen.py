@@ -9,6 +9,7 @@ from typing import TextIO
 
 from .. import bids
 from ..quantity import carbon, energy
+from ..share import Balance
 from ..stage import Stage, stages
 from ..summary import Line, Summary
 from ..watch import Label
@@ -22,11 +23,13 @@ class Screen:
     Parameters
     ----------
     stream : text file
+    tool : str
+        Whose stages they are; without one they are called what they are called.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, tool: str = 'structural') -> None:
         self._stream = stream
-        self._titles = {stage.name: stage.title for stage in stages('structural')}
+        self._titles = {stage.name: stage.title for stage in stages(tool)} if tool else {}
         self._started: dict[str, float] = {}
         self._begin = time.monotonic()
         self._done = self._all = 0
@@ -102,14 +105,14 @@ class Screen:
     def stages(self, dataset: Summary) -> None:
         """A table: what each stage cost, over all that were run."""
         self.say(
-            f'{"stage":<24}{"runs":>5}{"wall":>10}{"CPU":>10}  {"energy (95 %)":<24}CO2e (95 %)'
+            f'{"stage":<24}{"runs":>5}{"wall":>10}{"CPU":>10}  {"energy (95 %)":<27}CO2e (95 %)'
         )
         for stage, lines in _by_stage(dataset).items():
             self.say(_row(self._titles.get(stage, stage), lines))
         total = dataset.footprint
         if dataset.tiers:
             joules = energy(total.joules, total.joules_low, total.joules_high)
-            self.say(f'{"all":<49}  {joules:<24}{carbon(total.grams, total.low, total.high)}')
+            self.say(f'{"all":<49}  {joules:<27}{carbon(total.grams, total.low, total.high)}')
         lost = sum(dataset.outcomes.get(word, 0) for word in ('failed', 'killed'))
         if lost:
             spent = dataset.lost
@@ -118,6 +121,21 @@ class Screen:
         tiers = ', '.join(f'{100 * part:.0f} % {tier}' for tier, part in dataset.tiers.items())
         zone = total.intensity.zone
         self.say(f'Energy: {tiers or "not seen"}. Grid: {zone}, {total.intensity.source}.')
+
+    def balance(self, balance: Balance) -> None:
+        """Where the energy of the host went while a run lasted."""
+        parts = {
+            'nodes': balance.nodes_joules,
+            'overhead': balance.overhead_joules,
+            'unattributed': balance.unattributed_joules,
+        }
+        whole = balance.host_joules
+        shown = ', '.join(
+            f'{name} {100 * joules / whole if whole else 0:.3g} %'
+            for name, joules in parts.items()
+        )
+        joules = energy(whole, whole / balance.u_rel, whole * balance.u_rel)
+        self.say(f'Host: {joules} in that time; {shown}.')
 
     def pages(self, pages: Sequence[Path]) -> None:
         """Say where the pages are."""
@@ -149,4 +167,4 @@ def _row(title: str, lines: Sequence[Line]) -> str:
         grams = carbon(
             sum(f.grams for f in seen), sum(f.low for f in seen), sum(f.high for f in seen)
         )
-    return f'{title:<24}{len(lines):>5}{seconds:>10}{cpu:>10}  {joules:<24}{grams}'
+    return f'{title:<24}{len(lines):>5}{seconds:>10}{cpu:>10}  {joules:<27}{grams}'

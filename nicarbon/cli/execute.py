@@ -1,0 +1,208 @@
+"""``exec``: run any program, and record what it uses."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .. import command, ledger
+from ..account import PUE
+from ..bids import label
+from ..entry import cut
+from ..errors import OutputError, UsageError
+from ..grids import parse
+from ..instrument import environment
+from ..run import recording, watched
+from ..share import Sharing, share
+from ..summary import Summary, summarise
+from ..watch import Label
+from .options import Chosen, Parser, choose, flags
+from .screen import Screen
+
+__all__ = ['execute', 'parser']
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of ``nicarbon exec``."""
+    made = Parser(
+        prog='nicarbon exec',
+        usage='nicarbon exec [options] -- CMD [ARG ...]',
+        description='Run a program and record what it uses: each node of a Nipype program, '
+        'although its code knows nothing of it, or else the program as a whole. Its streams, '
+        'signals and exit code are its own; the table goes to standard error.',
+        epilog='exit code: that of CMD; 126 if it cannot be started, 127 if it is not there; '
+        'before that, those of nicarbon.',
+    )
+    made.add_argument('words', nargs='*', metavar='CMD', help='the program and its arguments')
+    made.add_argument(
+        '-o',
+        '--out-dir',
+        type=Path,
+        default=Path('nicarbon'),
+        metavar='OUT_DIR',
+        help='the ledger goes to OUT_DIR/logs; "nicarbon account OUT_DIR" writes tables and '
+        'pages (default: nicarbon)',
+    )
+    made.add_argument('--subject', default='', help='BIDS label of whose data it is')
+    made.add_argument('--session', default='', help='BIDS label of the session')
+    made.add_argument('--stage', default='', help='name of the stage (default: that of CMD)')
+    made.add_argument(
+        '--cores',
+        type=float,
+        default=1.0,
+        metavar='N',
+        help='cores that are kept for it (default: 1)',
+    )
+    made.add_argument(
+        '--stage-markers',
+        metavar='REGEX',
+        help='lines of standard output that begin a sub-stage; the first group is its name; '
+        '"freesurfer" stands for "#@# Name date"',
+    )
+    made.add_argument(
+        '--marker-log',
+        type=Path,
+        metavar='FILE',
+        help='look for the markers in this log as it grows, not in standard output',
+    )
+    flags(made, 'grid', 'pue', 'config_file')
+    return made
+
+
+def execute(argv: Sequence[str]) -> int:
+    """Run ``nicarbon exec``.
+
+    Parameters
+    ----------
+    argv : sequence of str
+
+    Returns
+    -------
+    int
+        Exit code of the program.
+
+    Raises
+    ------
+    NicarbonError
+        Before the program starts.
+    """
+    own, words = _split(argv)
+    given = vars(parser().parse_args(own))
+    words = words or given['words']
+    if not words:
+        raise UsageError('no program: nicarbon exec [options] -- CMD [ARG ...]')
+    markers = _markers(given.pop('stage_markers'), given.pop('marker_log'))
+    chosen = choose(
+        {name: given[name] for name in ('grid', 'pue', 'config_file') if name in given}
+    )
+    parse(chosen.options.grid)
+    label_ = _label(words, given)
+    out_dir = _writable(given['out_dir'])
+    with (
+        command.blocked_signals() as mask,
+        recording(out_dir) as run,
+        watched(label_) as watch,
+    ):
+        code = _start(words, mask, markers, watch.part if watch else lambda _name: None)
+        if code and watch:
+            watch.fail(_ended(code), 'killed' if code < 0 else 'failed')
+    _tell(run.ledger, out_dir, chosen)
+    return command.end_as(code)
+
+
+def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Our own words, and those after ``--``."""
+    words = list(argv)
+    at = words.index('--') if '--' in words else len(words)
+    return words[:at], words[at + 1 :]
+
+
+def _markers(pattern: str | None, log: Path | None) -> command.Markers | None:
+    if pattern is None and log is not None:
+        raise UsageError('--marker-log needs --stage-markers: say what to look for in it')
+    return command.Markers.parse(pattern, log) if pattern is not None else None
+
+
+def _label(words: Sequence[str], given: dict[str, object]) -> Label:
+    subject, session = str(given['subject']), str(given['session'])
+    cores = float(str(given['cores']))
+    if not cores >= 0:
+        raise UsageError(f'--cores {cores:g}: less than none cannot be kept')
+    return Label(
+        kind='command',
+        subject=label(subject, 'sub') if subject else '',
+        session=label(session, 'ses') if session else '',
+        stage=str(given['stage']) or Path(words[0]).name,
+        node=shlex.join(words),
+        interface=Path(words[0]).name,
+        reserved_cores=cores,
+    )
+
+
+def _writable(out_dir: Path) -> Path:
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f'--out-dir {out_dir} cannot be written: {error.strerror}') from None
+    if not os.access(out_dir, os.W_OK):
+        raise OutputError(f'--out-dir {out_dir} cannot be written: permission denied')
+    return out_dir.resolve()
+
+
+def _start(
+    words: Sequence[str],
+    mask: frozenset[int],
+    markers: command.Markers | None,
+    mark: command.Mark,
+) -> int:
+    try:
+        return command.run(words, environment(os.environ), mask, markers, mark)
+    except FileNotFoundError:
+        _say(f'nicarbon: error: {words[0]}: no such program')
+        return 127
+    except OSError as error:
+        _say(f'nicarbon: error: {words[0]} cannot be started: {error.strerror}')
+        return 126
+
+
+def _ended(code: int) -> str:
+    return f'exit code {code}' if code > 0 else f'ended by signal {-code}'
+
+
+def _tell(folder: Path, out_dir: Path, chosen: Chosen) -> None:
+    """Print what was used; the work itself is done, so nothing here may fail it."""
+    try:
+        entries, warnings = ledger.read(folder)
+        pieces = [piece for entry in entries for piece in cut(entry)]
+        sharing = share(pieces)
+        summary = _summary(sharing, pieces[0].started if pieces else '', chosen)
+    except (OSError, ValueError, IndexError) as error:
+        _say(f'nicarbon: the table cannot be made: {error}')
+        return
+    screen = Screen(sys.stderr, tool='')
+    for warning in warnings:
+        screen.say(warning)
+    screen.stages(summary)
+    for balance in sharing.balances:
+        screen.balance(balance)
+    screen.say(f'Ledger: {folder}; tables and pages: nicarbon account {out_dir}')
+
+
+def _summary(sharing: Sharing, started: str, chosen: Chosen) -> Summary:
+    from datetime import datetime, timezone
+
+    now = datetime.now(timezone.utc)
+    intensity = parse(chosen.options.grid).over(
+        datetime.fromisoformat(started) if started else now, now
+    )
+    value = chosen.options.pue
+    pue = PUE() if value is None else PUE(value, 'given')
+    return summarise(sharing.shares, intensity, pue)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)  # noqa: T201 - the command's own voice
