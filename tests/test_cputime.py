@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
+import textwrap
 import time
+from dataclasses import asdict
 
 import pytest
 
 from nicarbon.cputime import TreeClock
+from nicarbon.host import Host
+
+HOST = asdict(Host('h', 'X', 2, 1, 8.0, False, 100.0, 'example', 'modelled', 2.0))
 
 BURN = 'import time, sys\nt = float(sys.argv[1])\nwhile time.process_time() < t: pass\n'
 
@@ -18,53 +24,107 @@ def _burn(seconds: float) -> list[str]:
     return [sys.executable, '-S', '-c', BURN, str(seconds)]
 
 
-def _in_a_new_process(body: str) -> float:
-    """Run a body under a fresh TreeClock, in a process that has no other children."""
+def _output(body: str, *words: str) -> str:
+    """Run a body under a fresh Watch, in a process that has no other children."""
     code = (
         'import os, subprocess, sys, time\n'
-        'from nicarbon.cputime import TreeClock\n'
+        'from nicarbon.host import Host\n'
+        'from nicarbon.watch import Label, Watch\n'
         f'BURN = [sys.executable, "-S", "-c", {BURN!r}]\n'
-        'clock = TreeClock()\n'
-        f'{body}\n'
-        'print(clock.finish())\n'
+        f'FORGETS = {FORGETS!r}\n'
+        'def spin(seconds):\n'
+        '    end = time.thread_time() + seconds\n'
+        '    while time.thread_time() < end: pass\n'
+        f'host = Host(**{HOST!r})\n'
+        'with Watch(Label(), host, [], None) as watch:\n' + textwrap.indent(body, '    ') + '\n'
+        'print(watch.entry.cpu_seconds)\n'
     )
-    out = subprocess.run([sys.executable, '-c', code], check=True, capture_output=True, text=True)
-    return float(out.stdout)
+    done = subprocess.run(
+        [sys.executable, '-c', code, *words], check=True, capture_output=True, text=True
+    )
+    return done.stdout
 
 
-@pytest.mark.parametrize(
-    ('body', 'truth', 'share'),
-    [
-        ('subprocess.run([*BURN, "1.2"])', 1.2, 0.99),
-        ('for _ in range(3): subprocess.run([*BURN, "0.4"])', 1.2, 0.99),
-        ('for _ in range(10): subprocess.run([*BURN, "0.1"])', 1.0, 0.99),
-        ('subprocess.run(["sh", "-c", \'"$@" & sleep 2\', "sh", *BURN, "1.0"])', 1.0, 0.98),
-        (
-            'subprocess.run(["sh", "-c", \'"$@" & exit\', "sh", *BURN, "1.0"]); time.sleep(2.5)',
-            1.0,
-            0.98,
-        ),
-        (
-            'subprocess.run(["sh", "-c", \'setsid "$@" & exit\', "sh", *BURN, "1.0"]); time.sleep(2.5)',
-            1.0,
-            0.98,
-        ),
-        ('os.fork() or os.execv(BURN[0], [*BURN, "0.8"]); time.sleep(1.8)', 0.8, 0.98),
-    ],
-    ids=[
-        'one child',
-        'three',
-        'ten short',
-        'outlived sibling',
-        'orphan',
-        'setsid orphan',
-        'unwaited',
-    ],
-)
-def test_all_children_count(body: str, truth: float, share: float) -> None:
+def _in_a_new_process(body: str) -> float:
+    return float(_output(body))
+
+
+CASES = {
+    'one long child': ('subprocess.run([*BURN, "4"])', 4.0, 0.99),
+    '3 of 1.5 s': ('for _ in range(3): subprocess.run([*BURN, "1.5"])', 4.5, 0.99),
+    '20 of 0.2 s': ('for _ in range(20): subprocess.run([*BURN, "0.2"])', 4.0, 0.99),
+    'outlived sibling': (
+        'subprocess.run(["sh", "-c", \'"$@" & sleep 2\', "sh", *BURN, "1.0"])',
+        1.0,
+        0.99,
+    ),
+    'orphan': (
+        'subprocess.run(["sh", "-c", \'"$@" & exit\', "sh", *BURN, "1.0"]); time.sleep(2.5)',
+        1.0,
+        0.99,
+    ),
+    'setsid orphan': (
+        'subprocess.run(["sh", "-c", \'setsid "$@" & exit\', "sh", *BURN, "1.0"]); time.sleep(2.5)',
+        1.0,
+        0.99,
+    ),
+    'a parent that ignores SIGCHLD': (
+        'subprocess.run([sys.executable, "-S", "-c", FORGETS, *BURN, "1.0"])',
+        4.0,
+        0.95,
+    ),
+    'ignoring SIGCHLD ourselves': (
+        """import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for _ in range(3): subprocess.Popen([*BURN, "1.0"]).wait()""",
+        3.0,
+        0.95,
+    ),
+    'a pool of threads': (
+        """from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor(2) as pool: list(pool.map(spin, 4 * [0.5]))""",
+        1.8,
+        0.99,
+    ),
+    'a child that execs': (
+        'subprocess.run(["sh", "-c", \'exec "$@"\', "sh", *BURN, "1.0"])',
+        1.0,
+        0.99,
+    ),
+    'unwaited': ('os.fork() or os.execv(BURN[0], [*BURN, "0.8"]); time.sleep(1.8)', 0.8, 0.99),
+}
+"""Work of known cost: code, CPU seconds, and the share of them that must be seen."""
+
+FORGETS = """
+import signal, subprocess, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for _ in range(4):
+    subprocess.Popen(sys.argv[1:]).wait()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('case', CASES)
+def test_all_children_count(case: str) -> None:
+    body, truth, share = CASES[case]
     seen = _in_a_new_process(body)
     assert seen >= share * truth
     assert seen <= truth + 1.0  # interpreters start up too
+
+
+@pytest.mark.slow
+def test_300_commands_of_a_few_milliseconds() -> None:
+    """As much as the shell itself says that it and its children used."""
+    script = 'i=0; while [ $i -lt 300 ]; do /bin/true; i=$((i+1)); done; times'
+    code = (
+        'out = subprocess.run(["sh", "-c", sys.argv[1]], capture_output=True, text=True).stdout\n'
+        'print(out)'
+    )
+    out = _output(code, script)
+    *told, seen = out.split()
+    truth = sum(60 * float(m) + float(s) for m, s in (t.rstrip('s').split('m') for t in told))
+    assert truth > 0.05
+    assert float(seen) >= 0.99 * truth
+    assert float(seen) <= 1.2 * truth + 0.1
 
 
 def test_what_still_runs_counts_before_it_ends() -> None:
@@ -90,17 +150,32 @@ def test_exit_codes_are_never_stolen(first: str) -> None:
 
 def test_the_process_is_what_it_was_afterwards() -> None:
     """A sub-reaper while it is watched, and no longer."""
-    assert (
-        _in_a_new_process(
-            'import ctypes\n'
-            'flag = ctypes.c_int()\n'
-            'get = lambda: (ctypes.CDLL(None).prctl(37, ctypes.byref(flag), 0, 0, 0), flag.value)[1]\n'
-            'assert get() == 1\n'
-            'inner = TreeClock(); inner.finish(); assert get() == 1\n'
-            'clock.finish(); assert get() == 0'
-        )
-        < 1
-    )
+    libc, flag = ctypes.CDLL(None), ctypes.c_int()
+
+    def subreaper() -> int:
+        libc.prctl(37, ctypes.byref(flag), 0, 0, 0)
+        return flag.value
+
+    libc.prctl(36, 0, 0, 0, 0)
+    outer = TreeClock()
+    inner = TreeClock()
+    inner.finish()
+    assert subreaper() == 1
+    outer.finish()
+    assert subreaper() == 0
+
+
+def test_children_that_were_there_are_somebody_elses() -> None:
+    """A node that runs in the main process is not charged what the workers do meanwhile."""
+    worker = subprocess.Popen(_burn(60))
+    try:
+        node, run = TreeClock(), TreeClock(adopt=True)
+        time.sleep(1)
+        assert node.finish() < 0.1
+        assert run.finish() > 0.5
+    finally:
+        worker.kill()
+        worker.wait()
 
 
 def test_the_clock_never_falls() -> None:
