@@ -63,10 +63,10 @@ def starting(folder: Path) -> list[tuple[str, float, float, str]]:
 
 def metering() -> list[tuple[str, float, float, str]]:
     """CPU of a watch around nothing, and of a look when the series of windows is full."""
-    from nicarbon.entry import MAX_WINDOWS
     from nicarbon.host import cached
     from nicarbon.meters import find
     from nicarbon.run import RUN_WINDOW_SECONDS
+    from nicarbon.series import MAX_WINDOWS
     from nicarbon.watch import WINDOW_SECONDS, Label, Watch
 
     with tempfile.TemporaryDirectory() as folder:

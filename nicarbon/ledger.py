@@ -21,8 +21,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from .entry import Entry, Part, Reading, Use, Window, check, summed
+from .entry import Entry, Part, Reading, Use, Window, check
 from .errors import LedgerError
+from .series import summed
 
 __all__ = [
     'SCHEMA_VERSION',

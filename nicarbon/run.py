@@ -11,14 +11,14 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from . import host, ledger, meters
-from .cputime import process_start
+from .cputime import TreeClock, process_start
 from .entry import Entry
 from .errors import UsageError
 from .watch import Label, Watch, unmeasured
@@ -154,7 +154,9 @@ def _environment(place: Place) -> Iterator[None]:
 
 
 @contextmanager
-def watched(label: Label, place: Place | None = None) -> Iterator[Watch | None]:
+def watched(
+    label: Label, place: Place | None = None, *, clock: Callable[..., TreeClock] = TreeClock
+) -> Iterator[Watch | None]:
     """Watch a piece of work; one inside another belongs to the outer.
 
     Parameters
@@ -162,6 +164,8 @@ def watched(label: Label, place: Place | None = None) -> Iterator[Watch | None]:
     label : Label
     place : Place, optional
         By default that of the environment.
+    clock : callable
+        Makes the clock of CPU seconds.
 
     Yields
     ------
@@ -172,7 +176,7 @@ def watched(label: Label, place: Place | None = None) -> Iterator[Watch | None]:
     if getattr(_here, 'watching', False):
         yield None
         return
-    watch = _begin(label, place or Place.from_environment())
+    watch = _begin(label, place or Place.from_environment(), clock)
     if watch is None:
         yield None
         return
@@ -184,7 +188,7 @@ def watched(label: Label, place: Place | None = None) -> Iterator[Watch | None]:
         _here.watching = False
 
 
-def _begin(label: Label, place: Place | None) -> Watch | None:
+def _begin(label: Label, place: Place | None, clock: Callable[..., TreeClock]) -> Watch | None:
     try:
         if place is None:
             _say_once('a carbon-aware interface ran outside nicarbon.recording(): nothing is kept')
@@ -192,7 +196,7 @@ def _begin(label: Label, place: Place | None) -> Watch | None:
         folder = Path(place.ledger)
         machine = _host(str(folder.parent / 'hosts'))
         label = replace(label, run_id=folder.parent.name)
-        return Watch(label, machine, meters.find(machine), folder)
+        return Watch(label, machine, meters.find(machine), folder, clock=clock)
     except Exception as error:  # noqa: BLE001 - metering never breaks the science
         _log.warning('%s runs unwatched: %s', label.node or label.interface, error)
         return None

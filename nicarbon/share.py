@@ -29,7 +29,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from .entry import Entry, Reading, Tier, Window, leaves
+from .entry import Entry, Reading, Tier, Window
+from .series import leaves
 
 __all__ = ['POLICIES', 'Balance', 'Policy', 'Share', 'Sharing', 'share', 'within']
 

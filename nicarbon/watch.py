@@ -25,9 +25,10 @@ from types import TracebackType
 
 from . import ledger
 from .cputime import TreeClock, process_start
-from .entry import MAX_WINDOWS, Entry, Kind, Outcome, Part, Reading, Window, merge_pairs, summed
+from .entry import Entry, Kind, Outcome, Part, Reading, Window
 from .host import Host, boot_id, busy_seconds
 from .meters import Meter, Moment, Seen
+from .series import MAX_WINDOWS, merge_pairs, summed
 
 __all__ = ['WINDOW_SECONDS', 'Label', 'Watch', 'unmeasured']
 
@@ -72,6 +73,8 @@ class Watch:
         Ledger folder; None keeps the entry in memory only.
     window_seconds : float
         Time between two windows.
+    clock : callable
+        Makes the clock of CPU seconds.
 
     Attributes
     ----------
@@ -96,7 +99,9 @@ class Watch:
         folder: Path | None,
         *,
         window_seconds: float = WINDOW_SECONDS,
+        clock: Callable[..., TreeClock] = TreeClock,
     ) -> None:
+        self._new_clock = clock
         self.entry: Entry | None = None
         self.window_seconds = window_seconds
         self._label, self._host, self._meters, self._folder = label, host, meters, folder
@@ -109,7 +114,7 @@ class Watch:
     def __enter__(self) -> Watch:
         pid = os.getpid()
         entry_id = f'{self._host.name}-{pid}-{_process_start(pid)}-{next(_numbers)}'
-        self._clock = TreeClock(adopt=self._label.kind == 'run')
+        self._clock = self._new_clock(adopt=self._label.kind == 'run')
         self._slept = _slept_seconds()
         self._monotonic, self._cpu_seconds, self._busy = time.monotonic(), 0.0, busy_seconds()
         for meter in self._meters:

@@ -16,10 +16,10 @@ from nipype import Node, Workflow
 from nipype.interfaces.utility import Function
 
 from nicarbon import CarbonNode, carbon_aware, ledger, recording
-from nicarbon.entry import MAX_WINDOWS
 from nicarbon.errors import UsageError
 from nicarbon.host import cached
 from nicarbon.meters import Fake, Moment, Seen, find
+from nicarbon.series import MAX_WINDOWS
 from nicarbon.share import share
 from nicarbon.watch import Label, Watch
 

@@ -12,8 +12,21 @@ from dataclasses import asdict
 
 import pytest
 
+from nicarbon.cgroup import GroupClock, own_group
 from nicarbon.cputime import TreeClock
+from nicarbon.errors import UnavailableError
 from nicarbon.host import Host
+
+
+def _may_make_groups() -> bool:
+    try:
+        GroupClock().finish()
+    except UnavailableError:
+        return False
+    return True
+
+
+needs_cgroup = pytest.mark.skipif(not _may_make_groups(), reason='no control group may be made')
 
 HOST = asdict(Host('h', 'X', 2, 1, 8.0, False, 100.0, 'example', 'modelled', 2.0))
 
@@ -24,7 +37,7 @@ def _burn(seconds: float) -> list[str]:
     return [sys.executable, '-S', '-c', BURN, str(seconds)]
 
 
-def _output(body: str, *words: str) -> str:
+def _output(body: str, *words: str, clock: str = 'TreeClock') -> str:
     """Run a body under a fresh Watch, in a process that has no other children."""
     code = (
         'import os, subprocess, sys, time\n'
@@ -36,7 +49,10 @@ def _output(body: str, *words: str) -> str:
         '    end = time.thread_time() + seconds\n'
         '    while time.thread_time() < end: pass\n'
         f'host = Host(**{HOST!r})\n'
-        'with Watch(Label(), host, [], None) as watch:\n' + textwrap.indent(body, '    ') + '\n'
+        'from nicarbon.cgroup import GroupClock, TreeClock\n'
+        f'with Watch(Label(), host, [], None, clock={clock}) as watch:\n'
+        + textwrap.indent(body, '    ')
+        + '\n'
         'print(watch.entry.cpu_seconds)\n'
     )
     done = subprocess.run(
@@ -109,6 +125,35 @@ def test_all_children_count(case: str) -> None:
     seen = _in_a_new_process(body)
     assert seen >= share * truth
     assert seen <= truth + 1.0  # interpreters start up too
+
+
+@needs_cgroup
+@pytest.mark.slow
+@pytest.mark.parametrize('case', ['20 of 0.2 s', 'setsid orphan', 'a parent that ignores SIGCHLD'])
+def test_a_control_group_counts_all(case: str) -> None:
+    body, truth, _ = CASES[case]
+    seen = float(_output(body, clock='GroupClock'))
+    assert truth <= seen <= truth + 1.0
+
+
+@needs_cgroup
+def test_a_control_group_leaves_nothing_behind() -> None:
+    home, _ = own_group()
+    before = set(home.iterdir())
+    child = subprocess.Popen(['sleep', '60'])
+    clock = GroupClock()
+    orphan = subprocess.Popen(['sleep', '60'])
+    assert clock.finish() >= 0
+    try:
+        assert own_group()[0] == home
+        assert set(home.iterdir()) == before
+        assert {str(p.pid) for p in (child, orphan)} <= set(
+            (home / 'cgroup.procs').read_text().split()
+        )
+    finally:
+        for process in (child, orphan):
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.slow

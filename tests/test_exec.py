@@ -18,7 +18,8 @@ from doubles import BURN
 
 from nicarbon import ledger
 from nicarbon.command import Markers
-from nicarbon.entry import Entry, cut, leaves
+from nicarbon.entry import Entry
+from nicarbon.series import cut, leaves
 from nicarbon.share import share
 
 PROGRAM = Path(__file__).with_name('nipype_program.py')
@@ -177,6 +178,15 @@ def test_in_an_environment_without_nicarbon(tmp_path: Path) -> None:
     alone = subprocess.run(probe, capture_output=True, text=True, cwd=tmp_path)
     assert "No module named 'nicarbon'" in alone.stderr
     check_nipype(tmp_path, python, 'MultiProc', 'forkserver')
+
+
+def test_a_control_group_on_request(tmp_path: Path) -> None:
+    done = nicarbon('exec', '--cgroup', '--', 'sh', '-c', 'exit 4', cwd=tmp_path)
+    if done.returncode == 69:
+        assert 'no control group' in done.stderr
+    else:
+        assert done.returncode == 4
+        assert command_of(tmp_path / 'nicarbon').cpu_seconds > 0
 
 
 def test_another_sitecustomize_is_still_found(tmp_path: Path) -> None:

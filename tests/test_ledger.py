@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nicarbon import ledger
-from nicarbon.entry import Entry, Part, Reading, Use, Window, merge_pairs
+from nicarbon.entry import Entry, Part, Reading, Use, Window
 from nicarbon.errors import LedgerError
+from nicarbon.series import merge_pairs
 
 FIELDS_OF_VERSION = {
     1: {

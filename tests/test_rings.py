@@ -9,8 +9,18 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / 'nicarbon'
 
-VALUES = {'entry', 'errors', 'stage', 'ledger', 'quantity', 'share', 'account', 'summary'}
-SEEING = {'entry', 'errors', 'ledger', 'host', 'meters', 'cputime', 'watch'}
+VALUES = {
+    'entry',
+    'series',
+    'errors',
+    'stage',
+    'ledger',
+    'quantity',
+    'share',
+    'account',
+    'summary',
+}
+SEEING = {'entry', 'series', 'errors', 'ledger', 'host', 'meters', 'cputime', 'watch'}
 
 MAY_IMPORT: dict[str, set[str]] = {
     '__init__': {'account', 'aware', 'entry', 'errors', 'run'},
@@ -18,12 +28,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     'errors': set(),
     'quantity': set(),
     'entry': {'errors'},
+    'series': {'entry'},
     'stage': {'errors'},
-    'ledger': {'entry', 'errors'},
+    'ledger': {'entry', 'errors', 'series'},
     'host': {'entry', 'errors'},
     'meters': {'entry', 'errors', 'host'},
     'calibration': {'entry', 'errors', 'host', 'meters'},
     'cputime': {'errors'},
+    'cgroup': {'cputime', 'errors'},
     'watch': SEEING,
     'run': SEEING,
     'aware': {'errors', 'run', 'watch'},
@@ -33,7 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'anatomy': {'errors'},
     'interfaces': {'errors', 'stage', 'aware', 'anatomy', 'bids', 'report'},
     'workflows': {'errors', 'stage', 'aware', 'interfaces', 'bids'},
-    'share': {'entry', 'errors'},
+    'share': {'entry', 'errors', 'series'},
     'account': {'entry', 'errors', 'quantity'},
     'summary': {'entry', 'share', 'account'},
     'grids': {'errors', 'account'},

@@ -12,11 +12,12 @@ from pathlib import Path
 from .. import command, ledger
 from ..account import PUE
 from ..bids import label
-from ..entry import cut
+from ..cputime import TreeClock
 from ..errors import OutputError, UsageError
 from ..grids import parse
 from ..instrument import environment
 from ..run import recording, watched
+from ..series import cut
 from ..share import Sharing, share
 from ..summary import Summary, summarise
 from ..watch import Label
@@ -69,6 +70,12 @@ def parser() -> argparse.ArgumentParser:
         metavar='FILE',
         help='look for the markers in this log as it grows, not in standard output',
     )
+    made.add_argument(
+        '--cgroup',
+        action='store_true',
+        help='count CPU time by a control group made for CMD (needs root or a delegated group); '
+        'by default by its tree of processes',
+    )
     flags(made, 'grid', 'pue', 'config_file')
     return made
 
@@ -102,10 +109,11 @@ def execute(argv: Sequence[str]) -> int:
     parse(chosen.options.grid)
     label_ = _label(words, given)
     out_dir = _writable(given['out_dir'])
+    clock = _group_clock() if given['cgroup'] else TreeClock
     with (
         command.blocked_signals() as mask,
         recording(out_dir) as run,
-        watched(label_) as watch,
+        watched(label_, clock=clock) as watch,
     ):
         code = _start(words, mask, markers, watch.part if watch else lambda _name: None)
         if code and watch:
@@ -151,6 +159,14 @@ def _writable(out_dir: Path) -> Path:
     if not os.access(out_dir, os.W_OK):
         raise OutputError(f'--out-dir {out_dir} cannot be written: permission denied')
     return out_dir.resolve()
+
+
+def _group_clock() -> type[TreeClock]:
+    """The clock of a control group, if one may be made: tried before anything is run."""
+    from ..cgroup import GroupClock
+
+    GroupClock().finish()
+    return GroupClock
 
 
 def _start(

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ...entry import Entry, Window, merge_pairs
+from ...entry import Entry, Window
 from ...quantity import ENERGY
+from ...series import merge_pairs
 from ...share import Share, share, within
 from ..numbers import duration, scale
 from .lanes import Lanes, lay
