@@ -3,15 +3,13 @@
 A ledger is a folder of JSON-lines files, one per process that ran nodes
 (``<host>-<pid>-<start>.jsonl``). Each :class:`~nicarbon.entry.Entry` is appended
 by one ``write``, so that any number of processes and hosts may share the folder
-without a lock. An entry that is still running has a checkpoint
-(``<entry_id>.part``): a line that says what it is, and one more line for every
-window. If the process is killed, the checkpoint is read back as an entry with
-the outcome ``killed``.
+without a lock. An entry that is still running has a checkpoint (a file
+``*.part``, see :mod:`nicarbon.checkpoint`): if its process is killed, that is
+read back as an entry with the outcome ``killed``.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -28,11 +26,10 @@ from .series import summed
 __all__ = [
     'SCHEMA_VERSION',
     'append',
-    'begin',
-    'discard',
-    'extend',
     'folders',
     'read',
+    'to_line',
+    'window_line',
 ]
 
 SCHEMA_VERSION = 2
@@ -64,53 +61,8 @@ def append(folder: Path | str, entry: Entry) -> Path:
         disk must not break the science.
     """
     path = os.path.join(folder, f'{entry.entry_id.rpartition("-")[0]}.jsonl')
-    _write(path, _to_line(entry) + '\n', os.O_APPEND | os.O_CREAT)
+    _write(path, to_line(entry) + '\n', os.O_APPEND | os.O_CREAT)
     return Path(path)
-
-
-def begin(folder: Path | str, entry: Entry) -> None:
-    """Write the checkpoint of an entry anew, with all windows that it has.
-
-    Parameters
-    ----------
-    folder : path
-        Made when it is not there.
-    entry : Entry
-
-    Raises
-    ------
-    OSError
-        When the folder cannot be written.
-    """
-    if not entry.windows:
-        _write(_part(folder, entry.entry_id), _to_line(entry) + '\n', os.O_TRUNC | os.O_CREAT)
-        return
-    draft = os.path.join(folder, f'.{entry.entry_id}.draft')
-    lines = [_to_line(replace(entry, windows=())), *map(_window_line, entry.windows)]
-    _write(draft, '\n'.join(lines) + '\n', os.O_TRUNC | os.O_CREAT)
-    os.replace(draft, _part(folder, entry.entry_id))
-
-
-def extend(folder: Path | str, entry_id: str, window: Window) -> None:
-    """Add a window to a checkpoint.
-
-    Raises
-    ------
-    OSError
-        When it cannot be written, or is not there any more.
-    """
-    _write(_part(folder, entry_id), _window_line(window) + '\n', os.O_APPEND)
-
-
-def discard(folder: Path | str, entry_id: str) -> None:
-    """Remove the checkpoint of an entry that has ended."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(_part(folder, entry_id))
-
-
-def _part(folder: Path | str, entry_id: str) -> str:
-    # Strings, not pathlib: this is done for every window of every node.
-    return os.path.join(folder, f'{entry_id}.part')
 
 
 def _write(path: Path | str, text: str, flags: int) -> None:
@@ -118,8 +70,6 @@ def _write(path: Path | str, text: str, flags: int) -> None:
     try:
         handle = os.open(path, os.O_WRONLY | flags, 0o644)
     except FileNotFoundError:
-        if not flags & os.O_CREAT:
-            raise
         os.makedirs(os.path.dirname(path), exist_ok=True)
         handle = os.open(path, os.O_WRONLY | flags, 0o644)
     try:
@@ -193,6 +143,8 @@ def _checkpoint(path: Path, warnings: list[str]) -> tuple[Entry, float] | None:
         first, *lines = path.read_text(errors='replace').splitlines() or ['']
     except FileNotFoundError:
         return None
+    if not first:
+        return None
     try:
         entry = _from_line(first)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -216,7 +168,8 @@ def _whole_windows(lines: Sequence[str]) -> Iterator[Window]:
             return
 
 
-def _to_line(entry: Entry) -> str:
+def to_line(entry: Entry) -> str:
+    """An entry as it is written, without the end of the line."""
     # Not asdict: it copies deeply, at ten times the cost of all the rest.
     record: dict[str, Any] = {'v': SCHEMA_VERSION}
     record.update((name, getattr(entry, name)) for name in _ENTRY_FIELDS)
@@ -231,7 +184,8 @@ def _to_line(entry: Entry) -> str:
 _json = json.JSONEncoder(separators=(',', ':'), check_circular=False).encode
 
 
-def _window_line(window: Window) -> str:
+def window_line(window: Window) -> str:
+    """A window as a checkpoint holds it, without the end of the line."""
     return _json(_plain(window))
 
 

@@ -18,6 +18,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from . import host, ledger, meters
+from .checkpoint import tidy
 from .cputime import TreeClock, process_start
 from .entry import Entry
 from .errors import UsageError
@@ -114,6 +115,7 @@ def recording(out_dir: Path | str, *, run_id: str | None = None) -> Iterator[Rec
             yield run
     finally:
         run.entry = watch.entry
+        tidy(run.ledger)
 
 
 @dataclass(frozen=True, slots=True)

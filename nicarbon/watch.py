@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
+import math
 import os
 import threading
 import time
@@ -24,6 +25,7 @@ from pathlib import Path
 from types import TracebackType
 
 from . import ledger
+from .checkpoint import Checkpoint
 from .cputime import TreeClock, process_start
 from .entry import Entry, Kind, Outcome, Part, Reading, Window
 from .host import Host, boot_id, busy_seconds
@@ -39,6 +41,9 @@ takes about 0.01 % of a core."""
 FIRST_GLANCE_SECONDS = 0.05
 """First look at the tree of processes; then at twice, four times, … this, or every
 time where a process forgets what its children used."""
+
+IDLE_ROUNDS = 40
+"""Rounds of that length without work after which the thread sleeps until it is woken."""
 
 _log = logging.getLogger('nicarbon')
 _numbers = itertools.count(1)
@@ -127,7 +132,8 @@ class Watch:
             boot_id=_boot_id(),
             readings=tuple(meter.reading for meter in self._meters),
         )
-        self._keep(ledger.begin, self._entry)
+        self._checkpoint: Checkpoint | None = None
+        self._guard(self._begin)
         sampler.add(self)
         return self
 
@@ -158,12 +164,8 @@ class Watch:
                 self.fail(_one_line(exc), 'killed' if interrupted else 'failed')
             self._add_window(self._clock.finish())
             self.entry = self._summary()
-            if self._cancelled:
-                self._keep(ledger.discard, self.entry.entry_id)
-                return
-            # A checkpoint stays where the entry could not be appended: it is all there is.
-            if self._keep(ledger.append, self.entry):
-                self._keep(ledger.discard, self.entry.entry_id)
+            if self._folder is not None:
+                self._guard(self._end)
 
     @property
     def restless(self) -> bool:
@@ -187,9 +189,27 @@ class Watch:
         window = self._add_window(self._clock.seconds())
         if len(self._windows) > MAX_WINDOWS:
             self._windows = list(merge_pairs(self._windows))
-        elif self._keep(ledger.extend, self._entry.entry_id, window):
-            return
-        self._keep(ledger.begin, self._summary())
+            self._guard(self._rewrite)
+        elif self._checkpoint is None or not self._guard(self._checkpoint.extend, window):
+            self._guard(self._rewrite)
+
+    def _begin(self) -> None:
+        if self._folder is not None:
+            self._checkpoint = Checkpoint(self._folder, self._entry)
+
+    def _rewrite(self) -> None:
+        """The checkpoint anew: its windows were merged, or it was removed."""
+        if self._checkpoint is None:
+            self._begin()
+        if self._checkpoint is not None:
+            self._checkpoint.rewrite(self._summary())
+
+    def _end(self) -> None:
+        """The entry into the ledger; its checkpoint stays if that fails: it is all there is."""
+        if self._folder is not None and self.entry is not None and not self._cancelled:
+            ledger.append(self._folder, self.entry)
+        if self._checkpoint is not None:
+            self._checkpoint.close()
 
     def _add_window(self, cpu_seconds: float) -> Window:
         now, busy = time.monotonic(), busy_seconds()
@@ -225,12 +245,10 @@ class Watch:
             for (name, start), end in zip(self._parts, ends, strict=False)
         )
 
-    def _keep(self, write: Callable[..., object], *what: object) -> bool:
-        """Write to the ledger if there is one; say once if that fails, and go on."""
-        if self._folder is None:
-            return False
+    def _guard(self, write: Callable[..., None], *what: object) -> bool:
+        """Write to the ledger; say once if that fails, and go on."""
         try:
-            write(self._folder, *what)
+            write(*what)
         except FileNotFoundError:
             return False  # Somebody deleted the checkpoint: it is written anew.
         except OSError as error:
@@ -257,25 +275,37 @@ class _Sampler:
             self._pid = os.getpid()
             self._changed = threading.Condition(threading.Lock())
             self._plans: dict[Watch, _Plan] = {}
+            self._wakes = math.inf
             threading.Thread(target=self._run, name='nicarbon-watch', daemon=True).start()
+        plan = _Plan(watch)
         with self._changed:
-            self._plans[watch] = _Plan(watch)
-            self._changed.notify()
+            self._plans[watch] = plan
+            # Waking the thread costs more than all the rest; mostly it wakes soon enough.
+            if plan.due < self._wakes:
+                self._changed.notify()
 
     def remove(self, watch: Watch) -> None:
         with self._changed:
             self._plans.pop(watch, None)
 
     def _run(self) -> None:
+        idle = 0
         while True:
             with self._changed:
-                due = min((plan.due for plan in self._plans.values()), default=None)
-                wait = None if due is None else due - time.monotonic()
-                if wait is None or wait > 0:
-                    self._changed.wait(wait)
+                idle = 0 if self._plans else idle + 1
+                self._wakes = self._next(idle)
+                wait = self._wakes - time.monotonic()
+                if wait > 0:
+                    self._changed.wait(None if math.isinf(wait) else wait)
                 plans = list(self._plans.values())
             for plan in plans:
                 plan.act(time.monotonic())
+
+    def _next(self, idle: int) -> float:
+        """When to wake. Between short nodes it stays about, so that none has to wake it."""
+        if self._plans:
+            return min(plan.due for plan in self._plans.values())
+        return time.monotonic() + FIRST_GLANCE_SECONDS if idle < IDLE_ROUNDS else math.inf
 
 
 class _Plan:

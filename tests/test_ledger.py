@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nicarbon import ledger
+from nicarbon.checkpoint import Checkpoint
 from nicarbon.entry import Entry, Part, Reading, Use, Window
 from nicarbon.errors import LedgerError
 from nicarbon.series import merge_pairs
@@ -72,8 +73,8 @@ def test_an_unknown_version_is_refused(tmp_path: Path, make_entry) -> None:
 
 def test_a_checkpoint_left_behind_is_a_killed_entry(tmp_path: Path, make_entry) -> None:
     running, ended = make_entry(), make_entry()
-    ledger.begin(tmp_path, running)
-    ledger.begin(tmp_path, ended)
+    Checkpoint(tmp_path, running)
+    Checkpoint(tmp_path, ended)
     ledger.append(tmp_path, ended)
     entries, _ = ledger.read(tmp_path)
     assert {e.entry_id: e.outcome for e in entries} == {

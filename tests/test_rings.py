@@ -20,7 +20,17 @@ VALUES = {
     'account',
     'summary',
 }
-SEEING = {'entry', 'series', 'errors', 'ledger', 'host', 'meters', 'cputime', 'watch'}
+SEEING = {
+    'checkpoint',
+    'entry',
+    'series',
+    'errors',
+    'ledger',
+    'host',
+    'meters',
+    'cputime',
+    'watch',
+}
 
 MAY_IMPORT: dict[str, set[str]] = {
     '__init__': {'account', 'aware', 'entry', 'errors', 'run'},
@@ -31,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'series': {'entry'},
     'stage': {'errors'},
     'ledger': {'entry', 'errors', 'series'},
+    'checkpoint': {'entry', 'ledger'},
     'host': {'entry', 'errors'},
     'meters': {'entry', 'errors', 'host'},
     'calibration': {'entry', 'errors', 'host', 'meters'},
