@@ -250,6 +250,7 @@ def named_leaves(
         leaf = convert(leaf)  # noqa: PLW2901 - the same leaf, converted
         leaf.subject, leaf.session, leaf.stage = label.subject, label.session, label.stage
         leaf.carbon_name = f'{label.node}.{leaf.name}'
+        leaf.place = getattr(parent, 'place', None)
         yield index, leaf
 
 
