@@ -10,12 +10,22 @@ from __future__ import annotations
 import json
 import os
 import platform
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .entry import Tier
 
-__all__ = ['IDLE_FRACTION', 'SLOPE_FRACTION', 'Host', 'boot_id', 'busy_seconds', 'cached', 'probe']
+__all__ = [
+    'IDLE_FRACTION',
+    'SLOPE_FRACTION',
+    'Host',
+    'boot_id',
+    'busy_seconds',
+    'cached',
+    'probe',
+    'slept_seconds',
+]
 
 IDLE_FRACTION = 0.12
 """Package power at rest over thermal design power (TDP)."""
@@ -161,6 +171,20 @@ def busy_seconds() -> float | None:
         return None
     user, nice, system, _idle, _iowait, irq, softirq = (int(ticks) for ticks in line[1:8])
     return (user + nice + system + irq + softirq) / os.sysconf('SC_CLK_TCK')
+
+
+def slept_seconds() -> float:
+    """How long this machine was suspended since boot: one clock counts it, another does not.
+
+    Returns
+    -------
+    float
+        In seconds; 0 where there are no such clocks.
+    """
+    if not hasattr(time, 'CLOCK_BOOTTIME'):
+        return 0.0
+    both = time.clock_gettime(time.CLOCK_BOOTTIME), time.clock_gettime(time.CLOCK_MONOTONIC)
+    return round(both[0] - both[1], 3)
 
 
 def boot_id() -> str:

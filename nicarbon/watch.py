@@ -28,7 +28,7 @@ from . import ledger
 from .checkpoint import Checkpoint
 from .cputime import TreeClock, process_start
 from .entry import Entry, Kind, Outcome, Part, Reading, Window
-from .host import Host, boot_id, busy_seconds
+from .host import Host, boot_id, busy_seconds, slept_seconds
 from .meters import Meter, Moment, Seen
 from .series import MAX_WINDOWS, merge_pairs, summed
 
@@ -80,6 +80,8 @@ class Watch:
         Time between two windows.
     clock : callable
         Makes the clock of CPU seconds.
+    slept : callable
+        Tells for how many seconds the host was suspended since boot.
 
     Attributes
     ----------
@@ -105,8 +107,9 @@ class Watch:
         *,
         window_seconds: float = WINDOW_SECONDS,
         clock: Callable[..., TreeClock] = TreeClock,
+        slept: Callable[[], float] = slept_seconds,
     ) -> None:
-        self._new_clock = clock
+        self._new_clock, self._slept_seconds = clock, slept
         self.entry: Entry | None = None
         self.window_seconds = window_seconds
         self._label, self._host, self._meters, self._folder = label, host, meters, folder
@@ -120,7 +123,7 @@ class Watch:
         pid = os.getpid()
         entry_id = f'{self._host.name}-{pid}-{_process_start(pid)}-{next(_numbers)}'
         self._clock = self._new_clock(adopt=self._label.kind == 'run')
-        self._slept = _slept_seconds()
+        self._slept = self._slept_seconds()
         self._monotonic, self._cpu_seconds, self._busy = time.monotonic(), 0.0, busy_seconds()
         for meter in self._meters:
             _look(meter, Moment(self._monotonic, self._busy, self._clock.pids))
@@ -234,7 +237,7 @@ class Watch:
             summed(self._entry, tuple(self._windows)),
             outcome=outcome,
             error=error,
-            suspended_seconds=max(0.0, _slept_seconds() - self._slept),
+            suspended_seconds=max(0.0, self._slept_seconds() - self._slept),
             parts=self._named_parts(),
         )
 
@@ -352,14 +355,6 @@ def _warn_once(topic: str, text: str) -> None:
     if topic not in _warned:
         _warned.add(topic)
         _log.warning(text)
-
-
-def _slept_seconds() -> float:
-    """How long the host was suspended since boot: one clock counts it, the other does not."""
-    if not hasattr(time, 'CLOCK_BOOTTIME'):
-        return 0.0
-    slept = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
-    return round(slept, 3)
 
 
 _boot_id = functools.cache(boot_id)

@@ -187,9 +187,10 @@ def _read(out_dir: Path) -> _Facts:
 
 def _running(entry: Entry, age_seconds: float) -> bool:
     """Whether the process of a checkpoint is at work; another host's is if it is fresh."""
-    if (entry.host, entry.boot_id) != (os.uname().nodename, boot_id()):
+    if entry.host != os.uname().nodename:
         return age_seconds < FRESH_SECONDS
-    return is_running(entry.pid, entry.entry_id.split('-')[-2])
+    # A process does not outlive a boot, whatever its number.
+    return entry.boot_id == boot_id() and is_running(entry.pid, entry.entry_id.split('-')[-2])
 
 
 def _intensity(runs: Iterable[Entry], options: Options) -> Intensity:
