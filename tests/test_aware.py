@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -192,32 +188,3 @@ def test_cached_nodes_are_charged_nothing(tmp_path: Path) -> None:
 def test_only_classes_and_nodes_can_be_aware() -> None:
     with pytest.raises(UsageError, match='a Node or a Workflow'):
         carbon_aware(3)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_worker_leaves_what_it_used(tmp_path: Path, number: int) -> None:
-    """A process that is killed in mid-work is read back as killed, to its last window."""
-    code = (
-        'import os\n'
-        'from pathlib import Path\n'
-        'from nicarbon.host import cached\n'
-        'from nicarbon.meters import find\n'
-        'from nicarbon.watch import Label, Watch\n'
-        f'host = cached({str(tmp_path)!r})\n'
-        f'watch = Watch(Label(stage="burn"), host, find(host), Path({str(tmp_path)!r}), '
-        'window_seconds=0.2)\n'
-        'with watch:\n'
-        '    print("go", flush=True)\n'
-        '    while True: pass\n'
-    )
-    worker = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE)
-    assert worker.stdout.readline() == b'go\n'
-    time.sleep(1.5)
-    os.kill(worker.pid, number)
-    worker.wait()
-    worker.stdout.close()
-    (entry,), _ = ledger.read(tmp_path)
-    assert entry.outcome == 'killed'
-    assert 0.5 < entry.cpu_seconds < 2.0
-    assert entry.readings[0].joules > 0
