@@ -101,7 +101,7 @@ def tdp_linear(tdp: float) -> dict[str, Any]:
 
 
 def family(cpuinfo: str) -> str:
-    """Microarchitecture of a server CPU.
+    r"""Microarchitecture of a server CPU.
 
     Parameters
     ----------
