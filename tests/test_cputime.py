@@ -28,7 +28,7 @@ def _may_make_groups() -> bool:
 
 needs_cgroup = pytest.mark.skipif(not _may_make_groups(), reason='no control group may be made')
 
-HOST = asdict(Host('h', 'X', 2, 1, 8.0, False, 100.0, 'example', 'modelled', 2.0))
+HOST = asdict(Host('h', 'X', 2, 1, 8.0, False, 12.0, 82.0, 'model:ccf', '', 'modelled', 1.5))
 
 BURN = 'import time, sys\nt = float(sys.argv[1])\nwhile time.process_time() < t: pass\n'
 

@@ -22,7 +22,9 @@ from nicarbon.meters import Fake
 from nicarbon.share import share
 from nicarbon.watch import Label, Watch
 
-HOST = Host(os.uname().nodename, 'X', 2, 1, 8.0, False, 100.0, 'example', 'modelled', 2.0)
+HOST = Host(
+    os.uname().nodename, 'X', 2, 1, 8.0, False, 12.0, 82.0, 'model:ccf', '', 'modelled', 1.5
+)
 
 
 def watching(folder: Path, body: str) -> subprocess.Popen:
