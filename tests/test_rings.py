@@ -9,7 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / 'nicarbon'
 
-VALUES = {'entry', 'errors', 'stage', 'ledger', 'quantity', 'share', 'account', 'summary'}
+VALUES = {'entry', 'errors', 'stage', 'ledger', 'quantity', 'timeline', 'charge'}
+VALUES |= {'share', 'account', 'summary'}
 SEEING = {'entry', 'errors', 'ledger', 'host', 'meters', 'cputime', 'watch'}
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -30,7 +31,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     'anatomy': {'errors'},
     'interfaces': {'errors', 'stage', 'aware', 'anatomy', 'bids', 'report'},
     'workflows': {'errors', 'stage', 'aware', 'interfaces', 'bids'},
-    'share': {'entry', 'errors'},
+    'timeline': {'entry', 'errors'},
+    'charge': {'entry', 'errors'},
+    'share': {'entry', 'errors', 'timeline', 'charge'},
     'account': {'entry', 'errors', 'quantity'},
     'summary': {'entry', 'share', 'account'},
     'grids': {'errors', 'account'},

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from ...entry import Entry, Window, merge_pairs
 from ...quantity import ENERGY
-from ...share import Share, share, within
+from ...share import Share, share
+from ...timeline import within
 from ..numbers import duration, scale
 from .lanes import Lanes, lay
 from .svg import INK, MUTED, RULE, Canvas, shorten, stage_colours, ticks
