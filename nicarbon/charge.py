@@ -191,10 +191,10 @@ def charge(
     else:
         parts, overhead = _by_use(window, reading.component, use, stakes, overhead_seconds)
     idle = min(joules, (reading.idle_watts or 0.0) * window.seconds)
-    if use is not None and not use.host_seconds:
-        if not overhead and not any(part and part.used for part in parts):
-            idle = joules  # Nobody computes: all of it is the price of being held.
-    return [part and _charge(part, idle, joules) for part in parts], (joules - idle) * overhead
+    if use is not None and not (use.host_seconds or overhead or any(p and p.used for p in parts)):
+        idle = joules  # Nobody computes: all of it is the price of being held.
+    charges = [None if part is None else _charge(part, idle, joules) for part in parts]
+    return charges, (joules - idle) * overhead
 
 
 def _charge(part: _Part, idle: float, joules: float) -> Charge:

@@ -259,8 +259,14 @@ def _merge(a: Window, b: Window) -> Window:
         a.cpu_seconds + b.cpu_seconds,
         _plus(a.host_cpu_seconds, b.host_cpu_seconds),
         tuple(_plus(x, y) for x, y in zip(a.joules, b.joules, strict=True)),
-        tuple(_plus_use(x, y) for x, y in zip(a.uses, b.uses, strict=True)),
+        tuple(_plus_use(x, y) for x, y in zip(_uses(a), _uses(b), strict=True))
+        if a.uses or b.uses
+        else (),
     )
+
+
+def _uses(window: Window) -> tuple[Use | None, ...]:
+    return window.uses or (None,) * len(window.joules)
 
 
 def _plus_use(a: Use | None, b: Use | None) -> Use | None:

@@ -153,15 +153,14 @@ def share(entries: Iterable[Entry]) -> Sharing:
     balances, alone = [], [node for node in nodes if _place(node) not in runs]
     for place, run in runs.items():
         balance = _split(run, members[place], tallies)
-        if any(joules is not None for window in run.windows for joules in window.joules):
+        seen = any(joules is not None for window in run.windows for joules in window.joules)
+        if seen or balance.host_joules:
             balances.append(balance)
         # What is on no timeline is split as if there had been no run.
         alone += [leftover(node, run) for node in members[place]]
     for group in clusters(node for node in alone if node.windows):
         _split(together(group), group, tallies)
-    return Sharing(
-        tuple(_share(node, tallies[node.entry_id]) for node in nodes), tuple(balances)
-    )
+    return Sharing(tuple(_share(node, tallies[node.entry_id]) for node in nodes), tuple(balances))
 
 
 def _place(entry: Entry) -> tuple[str, str, str]:
@@ -257,18 +256,16 @@ def _add_host(
     tallies: Mapping[str, _Tally],
 ) -> None:
     """Split what was seen of the whole host, less what is known to be some node's own."""
-    reading, joules = run.readings[index], window.joules[index] or 0.0
+    reading, left, busy = run.readings[index], window.joules[index] or 0.0, window.host_cpu_seconds
     apart = [one for one in inside if reading.component in one.own]
     others = [one for one in inside if reading.component not in one.own]
-    if apart:
-        joules = max(0.0, joules - sum(one.own[reading.component] for one in apart))
-        busy = window.host_cpu_seconds
-        if busy is not None:
-            busy = max(0.0, busy - sum(one.cpu_seconds for one in apart))
-        left = (*window.joules[:index], joules, *window.joules[index + 1 :])
-        window = replace(window, host_cpu_seconds=busy, joules=left)  # noqa: PLW2901
-    charges, overhead = charge(run, window, index, others, overhead_seconds)
-    host.add(reading, joules, overhead)
+    left = max(0.0, left - sum(one.own[reading.component] for one in apart))
+    if busy is not None:
+        busy = max(0.0, busy - sum(one.cpu_seconds for one in apart))
+    joules = (*window.joules[:index], left, *window.joules[index + 1 :])
+    rest = replace(window, host_cpu_seconds=busy, joules=joules) if apart else window
+    charges, overhead = charge(run, rest, index, others, overhead_seconds)
+    host.add(reading, left, overhead)
     for one, part in zip(others, charges, strict=True):
         if part is not None:
             tallies[one.node.entry_id].add(reading, part)

@@ -101,16 +101,14 @@ def together(nodes: Sequence[Entry]) -> Entry:
         for reading in node.readings:
             if reading.scope == 'host':
                 readings.setdefault(reading.component, reading)
-    pieces = sorted(
-        ((window, node) for node in nodes for window in node.windows),
-        key=lambda piece: piece[0].start,
-    )
+    pieces = [(window, node) for node in nodes for window in node.windows]
+    pieces.sort(key=lambda piece: piece[0].start, reverse=True)
     windows = []
     active: list[tuple[Window, Entry]] = []
     for start, stop in pairwise(sorted({at for w, _ in pieces for at in (w.start, w.stop)})):
         active = [piece for piece in active if piece[0].stop > start]
-        while pieces and pieces[0][0].start <= start:
-            active.append(pieces.pop(0))
+        while pieces and pieces[-1][0].start <= start:
+            active.append(pieces.pop())
         cut = [(_cut(window, start, stop), node) for window, node in active]
         seen = [(window, node) for window, node in cut if window is not None]
         if seen:

@@ -7,6 +7,7 @@ from look to look.
 
 ==========  =============================================================
 ``model``   the load model: power from how busy the host's CPUs are
+``nvml``    NVIDIA GPUs, by the driver's counters
 ==========  =============================================================
 """
 
@@ -33,7 +34,8 @@ class Moment:
     busy_cpu_seconds : float or None
         Busy CPU seconds of the host since boot; None when they could not be read.
     pids : callable
-        Returns the processes of the work that is watched, as a frozenset.
+        Returns the processes of the work that is watched, as a frozenset; those that
+        ended since the look before are among them.
     """
 
     monotonic: float
@@ -139,5 +141,6 @@ def find(host: Host) -> tuple[Meter, ...]:
         New ones on every call: one set for each piece of work.
     """
     from .model import LoadModel
+    from .nvml import find_gpus
 
-    return (LoadModel(host),)
+    return (LoadModel(host), *find_gpus())
