@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import logging
+import os
 import time
 from pathlib import Path
 
@@ -12,9 +13,13 @@ import pynvml
 import pytest
 from nvml_stand_in import Board, StandIn, processes
 
-from nicarbon.entry import Use
-from nicarbon.meters import Moment, Seen, nvml
+from nicarbon import ledger
+from nicarbon.entry import Use, merge_pairs
+from nicarbon.host import Host
+from nicarbon.meters import Fake, Moment, Seen, nvml
 from nicarbon.meters.nvml import find_gpus
+from nicarbon.share import share
+from nicarbon.watch import Label, Watch
 
 OURS, THEIRS = 11, 22
 CUDA = ['nvidiactl', 'nvidia0', 'nvidia-uvm']
@@ -36,7 +41,7 @@ class Rig:
     def look(self, seconds: float = 0.0, own: tuple[int, ...] = (OURS,)) -> Seen:
         self.library.advance(seconds)
         moment = Moment(self.library.now - 1.6e9, 0.0, lambda: frozenset(own))
-        return [meter.look(moment) for meter in self.meters][0]
+        return next(meter.look(moment) for meter in self.meters)
 
 
 @pytest.fixture
@@ -59,7 +64,7 @@ def near(use: Use | None, *seconds: float | None) -> bool:
 
 
 def test_the_first_look_sees_nothing(host: str) -> None:
-    it, board = rig(host)
+    it, _ = rig(host)
     assert it.look() == Seen()
     assert it.meters[0].reading.component == 'gpu:GPU-3f2a'
     assert it.meters[0].reading.joules is None
@@ -82,7 +87,7 @@ def test_windows_add_up(host: str, counts_energy: bool, keeps_power: bool) -> No
 
 
 def test_a_short_window_may_see_no_step_of_the_counter(host: str) -> None:
-    it, board = rig(host)
+    it, _ = rig(host)
     it.look()
     it.library.now += 0.05
     assert it.look().joules == 0.0
@@ -99,7 +104,7 @@ def test_a_counter_that_stands_still_is_broken(host: str) -> None:
 
 
 def test_a_driver_that_is_loaded_anew_is_a_gap(host: str) -> None:
-    it, board = rig(host)
+    it, _ = rig(host)
     it.look(), it.look(5.0)
     it.library.reload()
     assert it.look(0.1).joules is None
@@ -140,6 +145,28 @@ def test_idle_power_is_known_only_from_an_idle_gpu(host: str) -> None:
     other = Rig(it.library, host)
     other.look()
     assert other.meters[0].reading.idle_watts == it.meters[0].reading.idle_watts == 50.0
+
+
+def test_a_watch_writes_down_what_a_gpu_did(host: str, tmp_path: Path) -> None:
+    library, machine = StandIn(), Host('h', 'X', 2, 1, 8.0, False, 100.0, 'x', 'modelled', 2.0)
+    library.boards[0].running = {os.getpid(): 40, THEIRS: 40}
+    ledger_folder = tmp_path / 'ledger'
+    ledger_folder.mkdir()
+    meters = [Fake(3.0), *find_gpus(library, {}, proc=host, clock=library.clock)]
+    with Watch(Label(), machine, meters, ledger_folder) as watch:
+        for _ in range(3):
+            time.sleep(0.1)  # The clock of the host is not the stand-in's.
+            library.advance(0.1)
+            watch.look()
+        library.boards[0].lost = True
+    (entry,) = ledger.read(ledger_folder)
+    assert entry == watch.entry
+    assert entry.readings[1].joules == pytest.approx(0.3 * 210)
+    assert [use is None for window in entry.windows for use in window.uses[1:]] == [False] * 3
+    assert entry.windows[0].uses[1].own_seconds == pytest.approx(0.04, rel=0.1)
+    assert merge_pairs(merge_pairs(entry.windows))[0].uses == ()
+    (one,) = share([entry]).shares
+    assert one.components['gpu:GPU-3f2a'] == pytest.approx(0.3 * 210 / 2)
 
 
 # Which GPUs.

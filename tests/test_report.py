@@ -13,7 +13,7 @@ import pytest
 import report_data as data
 
 from nicarbon.account import PUE
-from nicarbon.entry import Reading
+from nicarbon.entry import Reading, Use
 from nicarbon.errors import ImageError
 from nicarbon.quantity import carbon, energy
 from nicarbon.report import figures
@@ -344,16 +344,17 @@ class TestNotSeen:
             Reading('gpu:GPU-1', 50.0, 5.0, 'nvml', 'measured', 'host', 1.05),
         )
         node = data.Machine([data.Job('01', 'n4', 0, 5)]).entries()[0]
-        windows = tuple(replace(w, joules=(100.0, None, 50.0)) for w in node.windows)
+        uses = (None, None, Use(5.0, 5.0, 5.0, 5.0))
+        windows = tuple(replace(w, joules=(100.0, None, 50.0), uses=uses) for w in node.windows)
         node = replace(node, readings=readings, windows=windows, run_id='')
         dataset, subjects, sharing = data.summaries([node])
         html = subject_page(subjects, {}, data.context([node], sharing))
         text = Page(html).text
         assert 'Processor (CPU) metered rapl within a factor of 1.05' in text
         assert 'Memory (DRAM) not seen' in text
-        assert 'Graphics (GPU) GPU-1 metered nvml' in text
+        assert 'Graphics (GPU) 1 metered nvml' in text
         assert 'all of it metered' in text
-        assert svg_text(figures.stages(dataset)).count('gpu:GPU-1') == 2  # legend and tip
+        assert svg_text(figures.stages(dataset)).count('GPU 1') == 2  # legend and tip
 
 
 class TestFigures:

@@ -9,6 +9,7 @@ from ..entry import Reading
 from ..quantity import carbon, energy
 from ..stage import stages
 from ..summary import Summary
+from .components import component_name
 from .context import Context
 from .numbers import percent
 from .references import BIDS, CODECARBON, NIPYPE, REFERENCES, SCI
@@ -133,7 +134,8 @@ def _meters(total: Summary) -> list[str]:
 
 def _meter(reading: Reading) -> str:
     how = {'measured': 'was measured', 'modelled': 'was modelled', 'assumed': 'was assumed'}
-    name = reading.component.upper() if ':' not in reading.component else reading.component
+    name = component_name(reading.component)
+    name = name[:1].upper() + name[1:]
     known = f', known within a factor of {reading.u_rel:g} at 95 %' if reading.u_rel > 1 else ''
     return f'{name} energy {how[reading.tier]} (`{reading.method}`{known}).'
 
