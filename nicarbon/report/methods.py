@@ -22,6 +22,10 @@ _POLICY = (
     '(policy `reserved`, in line with ISO/IEC 21031:2024). Energy that belonged to no stage was '
     'kept apart and charged to none.'
 )
+_GPU_POLICY = (
+    'That of a graphics processor was attributed in proportion to the time on its '
+    'multiprocessors, its idle power in proportion to the processes that held it.'
+)
 
 
 def methods(total: Summary, context: Context) -> str:
@@ -85,6 +89,8 @@ def _processing(total: Summary, context: Context) -> str:
 def _carbon(total: Summary, context: Context) -> str:
     footprint = total.footprint
     parts = [_hosts(context), *_meters(total), _POLICY]
+    if any(name.startswith('gpu') for name in total.components):
+        parts.append(_GPU_POLICY)
     parts.append(_grid(footprint.intensity))
     parts.append(_facility(footprint.pue))
     spent = energy(footprint.joules, footprint.joules_low, footprint.joules_high)
