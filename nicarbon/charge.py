@@ -27,8 +27,8 @@ Neither the parts held nor the parts used ever sum to more than one.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from .entry import Entry, Reading, Use, Window
 
@@ -81,7 +81,7 @@ class _Part:
 
 
 def stake(
-    node: Entry, window: Window, series: Sequence[Window], held: frozenset[str] = frozenset()
+    node: Entry, window: Window, series: Iterable[Window], held: frozenset[str] = frozenset()
 ) -> Stake | None:
     """What falls within a window of a timeline; rates are even in a node's windows.
 
@@ -90,7 +90,7 @@ def stake(
     node : Entry
     window : Window
         Of the timeline.
-    series : sequence of Window
+    series : iterable of Window
         Those of the node that may fall there, in order.
     held : frozenset of str
         See :func:`held`.
@@ -100,7 +100,8 @@ def stake(
     Stake or None
         None if nothing does.
     """
-    result = Stake(node, 0.0, 0.0, held)
+    uses: dict[str, Use] = {}
+    joules: dict[str, float] = {}
     seconds = cpu_seconds = 0.0
     for own in series:
         if own.start >= window.stop:
@@ -110,19 +111,21 @@ def stake(
             part = common / own.seconds
             seconds += common
             cpu_seconds += own.cpu_seconds * part
-            _add_readings(result, own, part)
-    return replace(result, seconds=seconds, cpu_seconds=cpu_seconds) if seconds else None
+            _add_readings(node, own, part, uses, joules)
+    return Stake(node, seconds, cpu_seconds, held, uses, joules) if seconds else None
 
 
-def _add_readings(result: Stake, own: Window, part: float) -> None:
-    uses = own.uses or (None,) * len(own.joules)
-    for reading, joules, use in zip(result.node.readings, own.joules, uses, strict=True):
-        name = reading.component
-        if reading.scope == 'own' and joules is not None:
-            result.own[name] = result.own.get(name, 0.0) + joules * part
+def _add_readings(
+    node: Entry, own: Window, part: float, uses: dict[str, Use], joules: dict[str, float]
+) -> None:
+    for index, reading in enumerate(node.readings):
+        name, value = reading.component, own.joules[index]
+        use = own.uses[index] if own.uses else None
+        if reading.scope == 'own' and value is not None:
+            joules[name] = joules.get(name, 0.0) + value * part
         elif use is not None:
-            before = result.uses.get(name, Use(None, 0.0, 0.0, 0.0))
-            result.uses[name] = Use(
+            before = uses.get(name, Use(None, 0.0, 0.0, 0.0))
+            uses[name] = Use(
                 _known(before.own_seconds, use.own_seconds, part),
                 before.host_seconds + use.host_seconds * part,
                 before.held_seconds + use.held_seconds * part,

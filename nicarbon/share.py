@@ -30,6 +30,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Literal, get_args
 
 from .charge import Charge, Stake, charge, held, stake
@@ -291,7 +292,7 @@ def _stakes(timeline: Sequence[Window], nodes: Sequence[Entry]) -> list[list[Sta
         for window, inside in zip(timeline[first:], stakes[first:], strict=True):
             if window.start >= node.windows[-1].stop:
                 break
-            series = node.windows[_at(node.windows, window.start) :]
+            series = islice(node.windows, _at(node.windows, window.start), None)
             one = stake(node, window, series, holds)
             if one is not None:
                 inside.append(one)

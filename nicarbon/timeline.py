@@ -6,10 +6,11 @@ Pure functions of entries; what is charged to whom is :mod:`nicarbon.share`'s.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from .entry import Entry, Reading, Use, Window
 
@@ -101,19 +102,44 @@ def together(nodes: Sequence[Entry]) -> Entry:
         for reading in node.readings:
             if reading.scope == 'host':
                 readings.setdefault(reading.component, reading)
-    pieces = [(window, node) for node in nodes for window in node.windows]
-    pieces.sort(key=lambda piece: piece[0].start, reverse=True)
+    edges = _edges(nodes)
+    waiting = sorted(nodes, key=lambda node: node.windows[0].start, reverse=True)
     windows = []
-    active: list[tuple[Window, Entry]] = []
-    for start, stop in pairwise(sorted({at for w, _ in pieces for at in (w.start, w.stop)})):
-        active = [piece for piece in active if piece[0].stop > start]
-        while pieces and pieces[-1][0].start <= start:
-            active.append(pieces.pop())
-        cut = [(_cut(window, start, stop), node) for window, node in active]
-        seen = [(window, node) for window, node in cut if window is not None]
+    active: list[Entry] = []
+    for start, stop in pairwise(edges):
+        active = [node for node in active if node.windows[-1].stop > start]
+        while waiting and waiting[-1].windows[0].start <= start:
+            active.append(waiting.pop())
+        seen = [(pieces, node) for node in active if (pieces := _pieces(node, start, stop))]
         if seen:
-            windows.append(_mean(seen, list(readings)))
+            windows.append(_mean(start, stop, seen, list(readings)))
     return replace(nodes[0], readings=tuple(readings.values()), windows=tuple(windows))
+
+
+def _edges(nodes: Sequence[Entry]) -> list[float]:
+    """Where nodes begin and end, and the windows of one of them at any time."""
+    edges: set[float] = set()
+    covered = -math.inf
+    for node in sorted(nodes, key=lambda each: each.windows[0].start):
+        stop = node.windows[-1].stop
+        edges |= {node.windows[0].start, stop}
+        if stop > covered:
+            edges |= {window.start for window in node.windows if window.start > covered}
+            covered = stop
+    return sorted(edges)
+
+
+def _pieces(node: Entry, start: float, stop: float) -> list[Window]:
+    """What of a node's windows falls between two moments."""
+    first = bisect_right(node.windows, start, key=lambda window: window.start) - 1
+    pieces = []
+    for window in islice(node.windows, max(0, first), None):
+        if window.start >= stop:
+            break
+        piece = _cut(window, max(window.start, start), min(window.stop, stop))
+        if piece is not None:
+            pieces.append(piece)
+    return pieces
 
 
 def _cut(window: Window, start: float, stop: float) -> Window | None:
@@ -140,26 +166,41 @@ def _part_of(use: Use, part: float) -> Use:
     )
 
 
-def _mean(seen: Sequence[tuple[Window, Entry]], components: Sequence[str]) -> Window:
+def _mean(
+    start: float, stop: float, seen: Sequence[tuple[list[Window], Entry]], names: Sequence[str]
+) -> Window:
     """What several entries saw of the host in the same stretch of time."""
     joules: dict[str, list[float]] = defaultdict(list)
     uses: dict[str, list[Use]] = defaultdict(list)
-    for window, node in seen:
+    busy: list[float] = []
+    for pieces, node in seen:
+        _add(busy, [piece.host_cpu_seconds for piece in pieces])
         for index, reading in enumerate(node.readings):
-            value, use = window.joules[index], window.uses[index] if window.uses else None
-            if reading.scope == 'host' and value is not None:
-                joules[reading.component].append(value)
-            if use is not None:
-                uses[reading.component].append(use)
-    first = seen[0][0]
+            if reading.scope == 'host':
+                _add(joules[reading.component], [piece.joules[index] for piece in pieces])
+                told = [piece.uses[index] for piece in pieces if piece.uses]
+                uses[reading.component] += [_sum(told)] if any(told) else []
     return Window(
-        first.start,
-        first.seconds,
-        sum(window.cpu_seconds for window, _ in seen),
-        _average([w.host_cpu_seconds for w, _ in seen if w.host_cpu_seconds is not None]),
-        tuple(_average(joules[name]) for name in components),
-        tuple(_mean_use(uses[name]) for name in components) if uses else (),
+        start,
+        stop - start,
+        sum(piece.cpu_seconds for pieces, _ in seen for piece in pieces),
+        _average(busy),
+        tuple(_average(joules[name]) for name in names),
+        tuple(_mean_use(uses[name]) for name in names) if any(uses.values()) else (),
     )
+
+
+def _add(sums: list[float], values: Sequence[float | None]) -> None:
+    """Append a sum, if all of it is known."""
+    known = [value for value in values if value is not None]
+    if len(known) == len(values):
+        sums.append(sum(known))
+
+
+def _sum(uses: Sequence[Use | None]) -> Use:
+    told = [use for use in uses if use is not None]
+    hosts = sum(use.host_seconds for use in told)
+    return Use(None, hosts, 0.0, sum(use.holders_seconds for use in told))
 
 
 def _average(values: Sequence[float]) -> float | None:
