@@ -37,6 +37,7 @@ class Board:
     keeps_power: bool = True
     tells_use: bool = True
     tells_processes: bool = True
+    use_fails: bool = False
     fills_with_noise: bool = False
     no_samples_is_success: bool = False
     running: dict[int, int] = field(default_factory=dict)
@@ -170,6 +171,8 @@ class StandIn:
     def nvmlDeviceGetProcessUtilization(self, handle: Board, timeStamp: int) -> list:  # noqa: N802, N803
         """One sample per process that used it: the average up to when it last did."""
         self._check(handle, supported=handle.tells_use and not handle.mig)
+        if handle.use_fails:
+            raise NVMLError(pynvml.NVML_ERROR_UNKNOWN)
         since = [(stamp, use) for stamp, use in handle.samples if stamp > timeStamp]
         pids = {pid for _, use in since for pid, percent in use.items() if percent}
         found = []

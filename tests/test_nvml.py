@@ -315,6 +315,17 @@ def test_a_gpu_in_parts_is_named_and_not_split(host: str) -> None:
     assert near(seen.use, None, 5.0, 0.0, 0.0)
 
 
+def test_where_use_fails_energy_is_still_seen(host: str) -> None:
+    it, board = rig(host)
+    it.look()
+    board.use_fails = True
+    assert it.look(5.0) == Seen(pytest.approx(250), None)
+    board.use_fails = False
+    it.look(5.0)
+    board.running = {OURS: 50}
+    assert near(it.look(5.0).use, 2.5, 2.5, 5.0, 5.0)
+
+
 def test_a_desktop_holds_its_gpu_too(host: str) -> None:
     it, board = rig(host)
     board.running, board.graphics = {OURS: 50}, {33}

@@ -23,11 +23,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
 
-from ..entry import Reading
+from ..entry import Reading, Use
 from . import Meter, Moment, Seen
 from .nvml_use import Users
+from .visible import visible
 
-__all__ = ['FROZEN_SECONDS', 'U_ENERGY', 'U_POWER', 'Gpu', 'find_gpus', 'visible']
+__all__ = ['FROZEN_SECONDS', 'U_ENERGY', 'U_POWER', 'Gpu', 'find_gpus']
 
 U_ENERGY = 1.05
 """Boards of twelve generations, against a power meter: ±5 % of the value
@@ -117,66 +118,6 @@ def find_gpus(
     except Exception as error:  # noqa: BLE001 - whatever a driver does, the work goes on
         _warn_once('nvml', f'no GPU is metered: {error}')
         return ()
-
-
-def visible(
-    chosen: str | None,
-    uuids: Sequence[str],
-    parent: Callable[[str], str | None] = lambda _: None,
-) -> list[str]:
-    """Read ``CUDA_VISIBLE_DEVICES``.
-
-    Parameters
-    ----------
-    chosen : str or None
-        Its value; None where it is not set.
-    uuids : sequence of str
-        Those of all GPUs, by index; empty for one that does not answer.
-    parent : callable
-        Gives the UUID of the GPU that a MIG device is cut from.
-
-    Returns
-    -------
-    list of str
-        UUIDs, up to the first entry that names no GPU; none where one is named twice.
-
-    Examples
-    --------
-    >>> gpus = ['GPU-aa10', 'GPU-ab20', 'GPU-cc30']
-    >>> visible(None, gpus)
-    ['GPU-aa10', 'GPU-ab20', 'GPU-cc30']
-    >>> visible('2,0', gpus), visible('0,2,-1,1', gpus), visible('1,7,0', gpus)
-    (['GPU-cc30', 'GPU-aa10'], ['GPU-aa10', 'GPU-cc30'], ['GPU-ab20'])
-    >>> visible('GPU-c', gpus), visible('GPU-a', gpus), visible('', gpus), visible('0,0', gpus)
-    (['GPU-cc30'], [], [], [])
-    >>> visible('MIG-GPU-ab20/1/0', gpus), visible('MIG-f00', gpus, lambda mig: 'GPU-cc30')
-    (['GPU-ab20'], ['GPU-cc30'])
-    """
-    if chosen is None:
-        return [uuid for uuid in uuids if uuid]
-    named: list[str] = []
-    for entry in (part.strip() for part in chosen.split(',')):
-        uuid = _named(entry, uuids, parent)
-        if uuid is None:
-            break
-        if uuid in named and not entry.startswith('MIG-'):
-            return []
-        named.append(uuid)
-    return list(dict.fromkeys(named))
-
-
-def _named(entry: str, uuids: Sequence[str], parent: Callable[[str], str | None]) -> str | None:
-    """The GPU that one entry of the list names."""
-    if entry.startswith(('GPU-', 'MIG-GPU-')):
-        start = entry.removeprefix('MIG-').partition('/')[0]
-        matches = [uuid for uuid in uuids if uuid.startswith(start)]
-        return matches[0] if len(matches) == 1 else None
-    if entry.startswith('MIG-'):
-        uuid = parent(entry)
-        return uuid if uuid in uuids else None
-    if not entry.isdecimal() or int(entry) >= len(uuids):
-        return None
-    return uuids[int(entry)] or None
 
 
 def _indices_are_known(
@@ -383,17 +324,24 @@ class Gpu:
         last, self._last = self._last, moment.monotonic
         try:
             joules = self._counter.look(moment.monotonic)
-            if last is None:
-                self._note_idle_power()
-            seconds = 0.0 if last is None else moment.monotonic - last
-            use = self._users.look(moment.pids(), seconds)
         except Exception as error:  # noqa: BLE001 - whatever a driver does, the work goes on
             self._counter.forget()
             self._users.forget()
             uuid = self._device.uuid
             _warn_once(uuid, f'{uuid} does not answer ({error}); its energy is not seen')
             return Seen()
+        if last is None:
+            self._note_idle_power()
+        use = self._use(moment, 0.0 if last is None else moment.monotonic - last)
         return Seen(joules, use) if last is not None else Seen()
+
+    def _use(self, moment: Moment, seconds: float) -> Use | None:
+        """Who used it; its energy is seen even where that is not."""
+        try:
+            return self._users.look(moment.pids(), seconds)
+        except Exception:  # noqa: BLE001 - whatever a driver does, the work goes on
+            self._users.forget()
+            return None
 
     def _note_idle_power(self) -> None:
         """Remember the least power at which nothing ran."""

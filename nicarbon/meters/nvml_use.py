@@ -19,6 +19,7 @@ __all__ = ['SAMPLE_SECONDS', 'Users']
 SAMPLE_SECONDS = 1.0
 """The driver samples utilisation every sixth of a second to every second."""
 
+_LAG = int(SAMPLE_SECONDS * 1e6)  # In microseconds.
 _FIRST_PID_NAMESPACE = 'pid:[4026531836]'  # linux/proc_ns.h
 
 
@@ -141,9 +142,9 @@ class Users:
 
     def _open_in(self, own: frozenset[int]) -> frozenset[int]:
         """Processes that have the GPU open to compute; a meter opens the first file alone."""
-        if self._device.minor is None:
-            return frozenset()
-        wanted = {f'/dev/nvidia{self._device.minor}', '/dev/nvidia-uvm'}
+        wanted = {'/dev/nvidia-uvm'}
+        if self._device.minor is not None:
+            wanted.add(f'/dev/nvidia{self._device.minor}')
         return frozenset(pid for pid in own if wanted <= _open_files(f'{self._proc}/{pid}/fd'))
 
     def _running(self) -> frozenset[int] | None:
@@ -188,11 +189,11 @@ class Users:
         valid = {
             (each.timeStamp, each.pid): each.smUtil
             for each in samples
-            if since < each.timeStamp <= now and each.smUtil <= 100
+            if since < each.timeStamp <= now + _LAG and each.smUtil <= 100
         }
         # What is sampled now is told up to a second later; older times are done with.
         told = max((stamp for stamp, _ in valid), default=since)
-        self._since = min(now, max(told, now - int(SAMPLE_SECONDS * 1e6)))
+        self._since = min(now, max(told, now - _LAG))
         return _integral(valid, since, seconds)
 
 
