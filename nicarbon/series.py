@@ -6,12 +6,12 @@ Everything here is a pure function; what a counter saw is kept, whatever is done
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 
 from .entry import Entry, Part, Use, Window
 
-__all__ = ['MAX_WINDOWS', 'cut', 'leaves', 'merge_pairs', 'summed', 'within']
+__all__ = ['MAX_WINDOWS', 'cut', 'leaves', 'merge_pairs', 'piece', 'summed', 'within']
 
 MAX_WINDOWS = 512
 """Windows kept per entry; a longer series is merged pairwise, so that eight
@@ -59,7 +59,7 @@ def cut(entry: Entry) -> list[Entry]:
         pieces.append((entry.stage, before, part.start))
         pieces.append((part.name, part.start, part.start + part.seconds))
         before = part.start + part.seconds
-    cuts = ((name, tuple(within(entry.windows, start, stop))) for name, start, stop in pieces)
+    cuts = ((name, within(entry, start, stop).windows) for name, start, stop in pieces)
     return [
         replace(
             summed(entry, windows),
@@ -72,47 +72,56 @@ def cut(entry: Entry) -> list[Entry]:
     ]
 
 
-def within(windows: Iterable[Window], start: float, stop: float) -> Iterator[Window]:
-    """The parts of windows between two moments, rates even within each.
+def within(entry: Entry, start: float, stop: float) -> Entry:
+    """An entry whose windows are cut to a stretch of time.
 
     Parameters
     ----------
-    windows : iterable of Window
+    entry : Entry
     start, stop : float
         Seconds of the host's monotonic clock.
 
-    Yields
-    ------
-    Window
+    Returns
+    -------
+    Entry
+        Without windows when none falls there; totals stay those of the whole.
     """
-    for window in windows:
-        begin, end = max(window.start, start), min(window.stop, stop)
-        if end - begin >= 1e-6:
-            yield _scaled(window, begin, end)
+    cuts = (piece(w, max(w.start, start), min(w.stop, stop)) for w in entry.windows)
+    return replace(entry, windows=tuple(window for window in cuts if window is not None))
 
 
-def _scaled(window: Window, start: float, stop: float) -> Window:
+def piece(window: Window, start: float, stop: float) -> Window | None:
+    """The part of a window between two moments, rates even; None if next to nothing.
+
+    Parameters
+    ----------
+    window : Window
+    start, stop : float
+        Seconds of the host's monotonic clock, within the window.
+
+    Returns
+    -------
+    Window or None
+    """
+    if stop - start < 1e-6:
+        return None
     part = (stop - start) / window.seconds
-
-    def of(value: float | None) -> float | None:
-        return None if value is None else value * part
-
     return Window(
         start,
         stop - start,
         window.cpu_seconds * part,
-        of(window.host_cpu_seconds),
-        tuple(map(of, window.joules)),
-        tuple(
-            use
-            and Use(
-                of(use.own_seconds),
-                use.host_seconds * part,
-                use.held_seconds * part,
-                use.holders_seconds * part,
-            )
-            for use in window.uses
-        ),
+        None if window.host_cpu_seconds is None else window.host_cpu_seconds * part,
+        tuple(None if joules is None else joules * part for joules in window.joules),
+        tuple(use and _part_of(use, part) for use in window.uses),
+    )
+
+
+def _part_of(use: Use, part: float) -> Use:
+    return Use(
+        None if use.own_seconds is None else use.own_seconds * part,
+        use.host_seconds * part,
+        use.held_seconds * part,
+        use.holders_seconds * part,
     )
 
 
@@ -149,8 +158,14 @@ def _merge(a: Window, b: Window) -> Window:
         a.cpu_seconds + b.cpu_seconds,
         _plus(a.host_cpu_seconds, b.host_cpu_seconds),
         tuple(_plus(x, y) for x, y in zip(a.joules, b.joules, strict=True)),
-        tuple(_plus_use(x, y) for x, y in zip(a.uses, b.uses, strict=True)),
+        tuple(_plus_use(x, y) for x, y in zip(_uses(a), _uses(b), strict=True))
+        if a.uses or b.uses
+        else (),
     )
+
+
+def _uses(window: Window) -> tuple[Use | None, ...]:
+    return window.uses or (None,) * len(window.joules)
 
 
 def _plus_use(a: Use | None, b: Use | None) -> Use | None:

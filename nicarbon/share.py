@@ -1,8 +1,8 @@
 """Attribution: what a host used, split among the nodes that ran on it.
 
-In every window of the host's timeline, with host energy ΔE, idle power P_idle,
-a node's own CPU seconds C, the host's busy CPU seconds C_host and R of N cores
-reserved, the policies charge the node
+In every window of the host's timeline, with the energy ΔE and the idle power P_idle
+of its CPUs, a node's own CPU seconds C, the host's busy CPU seconds C_host and R of
+N cores reserved, the policies charge the node
 
 =============  ==========================================================
 ``reserved``   max(0, ΔE − P_idle·Δt) · C/C_host + P_idle·Δt · R/N
@@ -10,6 +10,10 @@ reserved, the policies charge the node
 ``active``     ΔE · C/C_host
 ``exclusive``  ΔE
 =============  ==========================================================
+
+Other components are split alike, by what is used and held of them: see
+:mod:`nicarbon.charge`. Joules that a meter saw of one entry alone (its scope is
+``own``) are that entry's by every policy.
 
 ``reserved`` is the default: it conserves energy and follows ISO/IEC 21031
 (the SCI), by which energy includes hardware reserved and not only used. What
@@ -22,17 +26,19 @@ Everything here is a pure function of ledger entries.
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Literal, get_args
 
+from .charge import Charge, Stake, charge, held, stake
 from .entry import Entry, Reading, Tier, Window
 from .series import leaves
+from .timeline import clusters, leftover, together
 
-__all__ = ['POLICIES', 'Balance', 'Policy', 'Share', 'Sharing', 'share', 'within']
+__all__ = ['POLICIES', 'Balance', 'Policy', 'Share', 'Sharing', 'share']
 
 Policy = Literal['reserved', 'dynamic', 'active', 'exclusive']
 
@@ -53,12 +59,14 @@ class Share:
         Joules by policy, all components together.
     components : dict of {str : float}
         Joules by component under the ``reserved`` policy. A component that
-        was not seen is not there.
+        was not seen, or its part of which was not, is not there.
     tier : {'measured', 'modelled', 'assumed'} or None
         The weakest among the components; None when nothing was seen.
     u_rel : float
-        Multiplicative uncertainty at 95 %, the widest among the components
-        (they err together: one model, one host).
+        Multiplicative uncertainty at 95 %: the mean over the components, weighted
+        by their joules (they err together, so that nothing averages out).
+    tiers : dict of {str : str}
+        Tier by component.
     """
 
     entry: Entry
@@ -66,6 +74,7 @@ class Share:
     components: dict[str, float]
     tier: Tier | None
     u_rel: float
+    tiers: dict[str, Tier] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +90,8 @@ class Balance:
     by_subject : dict of {str : float}
         Joules of ``nodes_joules`` by subject.
     u_rel : float
-        Multiplicative uncertainty at 95 %, common to all of them.
+        Multiplicative uncertainty at 95 %, common to all of them: the mean over
+        the components, weighted by the host's joules.
     """
 
     run_id: str
@@ -114,7 +124,8 @@ def share(entries: Iterable[Entry]) -> Sharing:
     -------
     Sharing
         One share per node entry, in the order given. Nodes outside any run
-        are split by their own windows, and appear in no balance.
+        are split by their own windows (those that overlap on one host by what they
+        saw of it together), and appear in no balance.
 
     Examples
     --------
@@ -140,74 +151,18 @@ def share(entries: Iterable[Entry]) -> Sharing:
     for node in nodes:
         if _place(node) in runs and node.windows:
             members[_place(node)].append(node)
-    shares: dict[str, Share] = {}
-    balances = []
+    tallies = {node.entry_id: _Tally() for node in nodes}
+    balances, alone = [], [node for node in nodes if _place(node) not in runs]
     for place, run in runs.items():
-        run_shares, balance = _split(run, members[place])
-        shares.update((one.entry.entry_id, _with_outlived(one, run)) for one in run_shares)
-        if any(joules is not None for window in run.windows for joules in window.joules):
+        balance = _split(run, members[place], tallies)
+        seen = any(joules is not None for window in run.windows for joules in window.joules)
+        if seen or balance.host_joules:
             balances.append(balance)
-    for node in nodes:
-        if node.entry_id not in shares:
-            (shares[node.entry_id],), _ = _split(node, [node])
-    return Sharing(tuple(shares[node.entry_id] for node in nodes), tuple(balances))
-
-
-def within(entry: Entry, start: float, stop: float) -> Entry:
-    """An entry whose windows are cut to a stretch of time.
-
-    Parameters
-    ----------
-    entry : Entry
-    start, stop : float
-        Seconds of the host's monotonic clock.
-
-    Returns
-    -------
-    Entry
-        Without windows when none falls there; totals stay those of the whole.
-    """
-    cut = (_cut(w, max(w.start, start), min(w.stop, stop)) for w in entry.windows)
-    return replace(entry, windows=tuple(window for window in cut if window is not None))
-
-
-def _with_outlived(share_: Share, run: Entry) -> Share:
-    """Add what a node used after its run had ended (a worker outlives a killed program).
-
-    That time is on no timeline, so it is split by the node's own windows.
-    """
-    node = share_.entry
-    begin, end = (run.windows[0].start, run.windows[-1].stop) if run.windows else (math.inf,) * 2
-    before, after = within(node, -math.inf, begin), within(node, end, math.inf)
-    if not before.windows + after.windows:
-        return share_
-    alone = replace(node, windows=before.windows + after.windows)
-    (extra,), _ = _split(alone, [alone])
-    return Share(
-        node,
-        {policy: share_.joules[policy] + extra.joules[policy] for policy in POLICIES},
-        _sum(share_.components, extra.components),
-        share_.tier or extra.tier,
-        max(share_.u_rel, extra.u_rel),
-    )
-
-
-def _cut(window: Window, start: float, stop: float) -> Window | None:
-    """The part of a window between two moments, rates even; None if next to nothing."""
-    if stop - start < 1e-6:
-        return None
-    part = (stop - start) / window.seconds
-    return Window(
-        start,
-        stop - start,
-        window.cpu_seconds * part,
-        None if window.host_cpu_seconds is None else window.host_cpu_seconds * part,
-        tuple(None if joules is None else joules * part for joules in window.joules),
-    )
-
-
-def _sum(a: dict[str, float], b: dict[str, float]) -> dict[str, float]:
-    return {name: a.get(name, 0.0) + b.get(name, 0.0) for name in {**a, **b}}
+        # What is on no timeline is split as if there had been no run.
+        alone += [leftover(node, run) for node in members[place]]
+    for group in clusters(node for node in alone if node.windows):
+        _split(together(group), group, tallies)
+    return Sharing(tuple(_share(node, tallies[node.entry_id]) for node in nodes), tuple(balances))
 
 
 def _place(entry: Entry) -> tuple[str, str, str]:
@@ -218,111 +173,131 @@ def _place(entry: Entry) -> tuple[str, str, str]:
 class _Tally:
     """Joules of one node, added up window by window."""
 
-    __slots__ = ('components', 'joules')
+    __slots__ = ('components', 'joules', 'readings')
 
     def __init__(self) -> None:
         self.joules: dict[Policy, float] = dict.fromkeys(POLICIES, 0.0)
         self.components: dict[str, float] = {}
+        self.readings: dict[str, Reading] = {}
 
-    def charge(self, component: str, idle: float, dynamic: float, whole: _Whole) -> None:
-        self.joules['reserved'] += idle + dynamic
-        self.joules['dynamic'] += dynamic
-        self.joules['active'] += whole.joules * whole.cpu_fraction
-        self.joules['exclusive'] += whole.joules * whole.time_fraction
-        self.components[component] = self.components.get(component, 0.0) + idle + dynamic
-
-
-@dataclass(frozen=True, slots=True)
-class _Whole:
-    """A window's joules of one component, and a node's fractions of its CPU and time."""
-
-    joules: float
-    cpu_fraction: float
-    time_fraction: float
+    def add(self, reading: Reading, joules: Charge) -> None:
+        name, reserved = reading.component, joules.idle + joules.dynamic
+        self.joules['reserved'] += reserved
+        self.joules['dynamic'] += joules.dynamic
+        self.joules['active'] += joules.active
+        self.joules['exclusive'] += joules.exclusive
+        self.components[name] = self.components.get(name, 0.0) + reserved
+        self.readings[name] = _weaker(self.readings.get(name, reading), reading)
 
 
-@dataclass(frozen=True, slots=True)
-class _Use:
-    """What one node used and held within one window of the timeline."""
-
-    tally: _Tally
-    cpu_seconds: float
-    core_seconds: float
-    seconds: float
+def _weaker(a: Reading, b: Reading) -> Reading:
+    """What is said of a component that was seen in two ways."""
+    if a is b:
+        return a
+    tier = max(a.tier, b.tier, key=_TIERS.index)
+    return replace(a, tier=tier, u_rel=max(a.u_rel, b.u_rel))
 
 
-def _split(run: Entry, nodes: Sequence[Entry]) -> tuple[list[Share], Balance]:
-    """Share the timeline of one run (or of a node that ran outside any)."""
-    tallies = {node.entry_id: _Tally() for node in nodes}
-    uses = _uses(run.windows, nodes, tallies)
-    overheads = _overheads(run, uses)
-    host = overhead = 0.0
-    for window, inside, own in zip(run.windows, uses, overheads, strict=True):
-        for reading, joules in zip(run.readings, window.joules, strict=True):
-            if joules is None:
-                continue
-            host += joules
-            overhead += _charge(window, reading, joules, inside, own, run.host_cores)
+class _Host:
+    """Joules of a host, added up window by window."""
+
+    __slots__ = ('components', 'overhead', 'u_rel')
+
+    def __init__(self) -> None:
+        self.components: Counter[str] = Counter()
+        self.u_rel: dict[str, float] = {}
+        self.overhead = 0.0
+
+    def add(self, reading: Reading, joules: float, overhead: float = 0.0) -> None:
+        self.components[reading.component] += joules  # type: ignore[assignment]
+        self.u_rel[reading.component] = reading.u_rel
+        self.overhead += overhead
+
+
+def _split(run: Entry, nodes: Sequence[Entry], tallies: Mapping[str, _Tally]) -> Balance:
+    """Share the timeline of one run (or of nodes that ran outside any)."""
+    stakes = _stakes(run.windows, nodes)
+    overheads = [_overheads(run, index, stakes) for index in range(len(run.readings))]
+    host = _Host()
+    for number, (window, inside) in enumerate(zip(run.windows, stakes, strict=True)):
+        for index, reading in enumerate(run.readings):
+            if reading.scope == 'own':
+                _add_own_of_run(run, window, index, inside, host)
+            elif window.joules[index] is not None:
+                own = overheads[index][number]
+                _add_host(run, window, index, inside, own, host, tallies)
+        for one in inside:
+            for reading in one.node.readings:
+                if reading.scope == 'own' and reading.component in one.own:
+                    joules = one.own[reading.component]
+                    host.add(reading, joules)
+                    tallies[one.node.entry_id].add(reading, Charge(0.0, joules, joules, joules))
     by_subject: dict[str, float] = defaultdict(float)
     for node in nodes:
         by_subject[node.subject] += tallies[node.entry_id].joules['reserved']
-    charged = sum(by_subject.values())
-    balance = Balance(
+    total, charged = sum(host.components.values()), sum(by_subject.values())
+    return Balance(
         run.run_id,
         run.host,
-        host,
+        total,
         charged,
-        overhead,
-        host - charged - overhead,
+        host.overhead,
+        total - charged - host.overhead,
         dict(by_subject),
-        max((r.u_rel for r in run.readings), default=1.0),
+        _mean(host.u_rel, host.components),
     )
-    return [_share(node, tallies[node.entry_id], run.readings) for node in nodes], balance
 
 
-def _charge(
+def _add_host(
+    run: Entry,
     window: Window,
-    reading: Reading,
-    joules: float,
-    inside: Sequence[_Use],
+    index: int,
+    inside: Sequence[Stake],
     overhead_seconds: float,
-    cores: int,
-) -> float:
-    """Charge one component in one window to the nodes; return the overhead's joules."""
-    idle = min(joules, (reading.idle_watts or 0.0) * window.seconds)
-    dynamic = joules - idle
-    # Clocks of different grain (10 ms on the host, 1 µs in the process) must not
-    # make the parts exceed the whole; nor may more cores be reserved than there are.
-    used = sum(use.cpu_seconds for use in inside) + overhead_seconds
-    # Where the host's CPU seconds are not known, nobody's part of them is.
-    busy = math.inf if window.host_cpu_seconds is None else max(window.host_cpu_seconds, used)
-    held = max(cores * window.seconds, sum(use.core_seconds for use in inside))
-    for use in inside:
-        fraction = use.cpu_seconds / busy if busy else 0.0
-        whole = _Whole(joules, fraction, use.seconds / window.seconds)
-        use.tally.charge(
-            reading.component, idle * use.core_seconds / held, dynamic * fraction, whole
-        )
-    return dynamic * overhead_seconds / busy if busy else 0.0
+    host: _Host,
+    tallies: Mapping[str, _Tally],
+) -> None:
+    """Split what was seen of the whole host, less what is known to be some node's own."""
+    reading, left, busy = run.readings[index], window.joules[index] or 0.0, window.host_cpu_seconds
+    apart = [one for one in inside if reading.component in one.own]
+    others = [one for one in inside if reading.component not in one.own]
+    left = max(0.0, left - sum(one.own[reading.component] for one in apart))
+    if busy is not None:
+        busy = max(0.0, busy - sum(one.cpu_seconds for one in apart))
+    joules = (*window.joules[:index], left, *window.joules[index + 1 :])
+    rest = replace(window, host_cpu_seconds=busy, joules=joules) if apart else window
+    charges, overhead = charge(run, rest, index, others, overhead_seconds)
+    host.add(reading, left, overhead)
+    for one, part in zip(others, charges, strict=True):
+        if part is not None:
+            tallies[one.node.entry_id].add(reading, part)
 
 
-def _uses(
-    timeline: Sequence[Window], nodes: Sequence[Entry], tallies: dict[str, _Tally]
-) -> list[list[_Use]]:
+def _add_own_of_run(
+    run: Entry, window: Window, index: int, inside: Sequence[Stake], host: _Host
+) -> None:
+    """A run's own joules hold those of its nodes."""
+    reading, joules = run.readings[index], window.joules[index]
+    if run.kind == 'run' and joules is not None:
+        rest = max(0.0, joules - sum(one.own.get(reading.component, 0.0) for one in inside))
+        host.add(reading, rest, rest)
+
+
+def _stakes(timeline: Sequence[Window], nodes: Sequence[Entry]) -> list[list[Stake]]:
     """What each node used in each window of the timeline; rates are even in a window."""
-    uses: list[list[_Use]] = [[] for _ in timeline]
+    stakes: list[list[Stake]] = [[] for _ in timeline]
     for node in nodes:
         if not node.windows:
             continue
-        first = _at(timeline, node.windows[0].start)
-        for window, inside in zip(timeline[first:], uses[first:], strict=True):
+        first, holds = _at(timeline, node.windows[0].start), held(node)
+        for window, inside in zip(timeline[first:], stakes[first:], strict=True):
             if window.start >= node.windows[-1].stop:
                 break
-            seconds, cpu_seconds = _overlap(window, node.windows)
-            if seconds > 0:
-                held = seconds * node.reserved_cores
-                inside.append(_Use(tallies[node.entry_id], cpu_seconds, held, seconds))
-    return uses
+            series = islice(node.windows, _at(node.windows, window.start), None)
+            one = stake(node, window, series, holds)
+            if one is not None:
+                inside.append(one)
+    return stakes
 
 
 def _at(series: Sequence[Window], moment: float) -> int:
@@ -330,37 +305,48 @@ def _at(series: Sequence[Window], moment: float) -> int:
     return max(0, bisect_right(series, moment, key=lambda window: window.start) - 1)
 
 
-def _overlap(window: Window, series: Sequence[Window]) -> tuple[float, float]:
-    """Seconds and CPU seconds of a series of windows that fall within a window."""
-    seconds = cpu_seconds = 0.0
-    for own in series[_at(series, window.start) :]:
-        if own.start >= window.stop:
-            break
-        common = min(own.stop, window.stop) - max(own.start, window.start)
-        if common > 0:
-            seconds += common
-            cpu_seconds += own.cpu_seconds * common / own.seconds
-    return seconds, cpu_seconds
+def _overheads(run: Entry, index: int, stakes: Sequence[Sequence[Stake]]) -> list[float]:
+    """Seconds for which the program itself used a component, per window.
 
-
-def _overheads(run: Entry, uses: Sequence[Sequence[_Use]]) -> list[float]:
-    """CPU seconds of the program itself, per window.
-
-    The run's CPU seconds hold those of its nodes. Node windows do not end where
+    The run's seconds hold those of its nodes. Node windows do not end where
     the run's do, so the difference in a single window may come out below zero;
     the total is exact, and is laid over the windows where it is positive.
     """
     if run.kind == 'node':
-        return [0.0] * len(uses)
-    nodes = [sum(use.cpu_seconds for use in inside) for inside in uses]
-    own = [max(0.0, w.cpu_seconds - n) for w, n in zip(run.windows, nodes, strict=True)]
-    total = max(0.0, sum(w.cpu_seconds for w in run.windows) - sum(nodes))
+        return [0.0] * len(stakes)
+    name = run.readings[index].component
+    runs, nodes = [], []
+    for window, inside in zip(run.windows, stakes, strict=True):
+        use = window.uses[index] if window.uses else None
+        if use is None:
+            runs.append(window.cpu_seconds)
+            nodes.append(sum(one.cpu_seconds for one in inside))
+        else:
+            uses = [one.uses.get(name) for one in inside]
+            runs.append(use.own_seconds or 0.0)
+            nodes.append(sum(each.own_seconds or 0.0 for each in uses if each))
+    own = [max(0.0, all_ - theirs) for all_, theirs in zip(runs, nodes, strict=True)]
+    total = max(0.0, sum(runs) - sum(nodes))
     scale = total / sum(own) if sum(own) else 0.0
     return [scale * seconds for seconds in own]
 
 
-def _share(node: Entry, tally: _Tally, readings: Sequence[Reading]) -> Share:
-    seen = [reading for reading in readings if reading.component in tally.components]
-    tier = max((reading.tier for reading in seen), key=_TIERS.index, default=None)
-    u_rel = max((reading.u_rel for reading in seen), default=1.0)
-    return Share(node, tally.joules, tally.components, tier, u_rel)
+def _share(node: Entry, tally: _Tally) -> Share:
+    tiers = {name: reading.tier for name, reading in tally.readings.items()}
+    u_rel = {name: reading.u_rel for name, reading in tally.readings.items()}
+    return Share(
+        node,
+        tally.joules,
+        tally.components,
+        max(tiers.values(), key=_TIERS.index, default=None),
+        _mean(u_rel, tally.components),
+        tiers,
+    )
+
+
+def _mean(u_rel: Mapping[str, float], joules: Mapping[str, float]) -> float:
+    """Weighted by joules: no narrower than a sum of bounds that err together."""
+    total = sum(joules[name] for name in u_rel)
+    if total <= 0:
+        return max(u_rel.values(), default=1.0)
+    return max(1.0, sum(u * joules[name] for name, u in u_rel.items()) / total)

@@ -16,12 +16,12 @@ from typing import Any
 from .account import Footprint, Intensity
 from .entry import Entry
 from .host import Host
-from .share import Balance
+from .share import Balance, Share
 from .summary import Line, Summary
 
 __all__ = ['COLUMNS', 'SIDECAR_VERSION', 'row', 'sidecar', 'tsv']
 
-SIDECAR_VERSION = 1
+SIDECAR_VERSION = 2
 """Raised whenever a column or a key changes its name or meaning."""
 
 Cell = str | float | int | None
@@ -43,6 +43,9 @@ COLUMNS: dict[str, tuple[str, str]] = {
     'energy_low': ('Lower bound of energy at 95 %', 'J'),
     'energy_high': ('Upper bound of energy at 95 %', 'J'),
     'energy_cpu': ('Part of energy: CPU', 'J'),
+    'energy_dram': ('Part of energy: memory', 'J'),
+    'energy_gpu': ('Part of energy: all GPUs', 'J'),
+    'energy_rest': ('Part of energy: rest of the machine', 'J'),
     'energy_dynamic': ('Energy by the policy "dynamic"', 'J'),
     'energy_active': ('Energy by the policy "active"', 'J'),
     'energy_exclusive': ('Energy by the policy "exclusive"', 'J'),
@@ -85,7 +88,10 @@ def row(line: Line) -> dict[str, Cell]:
         'energy': print_.joules if print_ else None,
         'energy_low': print_.joules_low if print_ else None,
         'energy_high': print_.joules_high if print_ else None,
-        'energy_cpu': share.components.get('cpu'),
+        'energy_cpu': _part(share, 'cpu'),
+        'energy_dram': _part(share, 'dram'),
+        'energy_gpu': _part(share, 'gpu'),
+        'energy_rest': _part(share, 'rest'),
         'energy_dynamic': share.joules['dynamic'] if print_ else None,
         'energy_active': share.joules['active'] if print_ else None,
         'energy_exclusive': share.joules['exclusive'] if print_ else None,
@@ -97,6 +103,12 @@ def row(line: Line) -> dict[str, Cell]:
         'host': entry.host,
         'error': entry.error,
     }
+
+
+def _part(share: Share, kind: str) -> float | None:
+    """Joules of all components of a kind; None where none of them was seen."""
+    seen = [j for name, j in share.components.items() if name.partition(':')[0] == kind]
+    return sum(seen) if seen else None
 
 
 def tsv(table: Sequence[Mapping[str, Cell]], names: Sequence[str] | None = None) -> str:

@@ -52,7 +52,7 @@ class Summary:
     components : dict of {str : float}
         Joules by component under the ``reserved`` policy.
     tiers : dict of {str : float}
-        Fraction of the joules by tier.
+        Fraction of the joules by the tier of their component.
     outcomes : dict of {str : int}
         Number of stages by outcome.
     unseen : int
@@ -106,8 +106,8 @@ def summarise(
     tiers: Counter[Tier] = Counter()
     for share in spent:
         components.update(share.components)
-        if share.tier is not None:
-            tiers[share.tier] += share.joules['reserved'] / joules if joules else 0  # type: ignore[assignment]
+        for name, tier in share.tiers.items():
+            tiers[tier] += share.components[name] / joules if joules else 0  # type: ignore[assignment]
     return Summary(
         subject=subject,
         session=session,
@@ -116,7 +116,7 @@ def summarise(
         lost=total(map(_pair, lost), intensity, pue),
         policies={policy: sum(share.joules[policy] for share in spent) for policy in POLICIES},
         components=dict(components),
-        tiers=dict(tiers),
+        tiers={tier: part for tier, part in tiers.items() if part or not joules},
         outcomes=dict(Counter(line.share.entry.outcome for line in lines)),
         unseen=sum(line.footprint is None for line in lines),
     )

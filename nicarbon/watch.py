@@ -125,6 +125,7 @@ class Watch:
         self._clock = self._new_clock(adopt=self._label.kind == 'run')
         self._slept = self._slept_seconds()
         self._monotonic, self._cpu_seconds, self._busy = time.monotonic(), 0.0, busy_seconds()
+        self._pids = self._clock.pids()
         for meter in self._meters:
             _look(meter, Moment(self._monotonic, self._busy, self._clock.pids))
         self._entry = unmeasured(
@@ -176,10 +177,11 @@ class Watch:
         return self._clock.restless
 
     def glance(self) -> None:
-        """Read the clock of CPU seconds, and nothing else."""
+        """Read the clock of CPU seconds, and see which processes there are."""
         with self._lock:
             if self.entry is None:
                 self._clock.seconds()
+                self._pids |= self._clock.pids()
 
     def look(self) -> None:
         """End the current window, and keep what is known so far."""
@@ -216,7 +218,9 @@ class Watch:
 
     def _add_window(self, cpu_seconds: float) -> Window:
         now, busy = time.monotonic(), busy_seconds()
-        moment = Moment(now, busy, self._clock.pids)
+        # Those that have ended since the last window used it too.
+        pids, self._pids = self._pids | self._clock.pids(), self._clock.pids()
+        moment = Moment(now, busy, lambda: pids)
         seen = [_look(meter, moment) for meter in self._meters]
         window = Window(
             self._monotonic,

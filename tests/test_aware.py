@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
 import time
 from pathlib import Path
 
@@ -155,6 +157,25 @@ def test_a_meter_that_fails_breaks_nothing(tmp_path: Path, caplog) -> None:
     assert gpu.joules is None
     assert cpu.joules == pytest.approx(3.0 * watch.entry.seconds)
     assert 'GPU is lost' in caplog.text
+
+
+class _Curious(Fake):
+    """A double of a meter that asks whose the host's processes are."""
+
+    def look(self, moment: Moment) -> Seen:
+        self.pids = moment.pids()
+        return super().look(moment)
+
+
+def test_a_meter_knows_processes_that_have_ended_within_the_window(tmp_path: Path) -> None:
+    meter = _Curious(1.0)
+    with Watch(Label(), cached(tmp_path), [meter], None) as watch:
+        child = subprocess.Popen(['sleep', '0.4'])
+        child.wait()
+        watch.look()
+        assert {os.getpid(), child.pid} <= meter.pids
+        watch.look()
+        assert child.pid not in meter.pids
 
 
 def test_a_long_series_is_merged_and_adds_up(tmp_path: Path) -> None:

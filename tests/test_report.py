@@ -13,7 +13,7 @@ import pytest
 import report_data as data
 
 from nicarbon.account import PUE
-from nicarbon.entry import Reading
+from nicarbon.entry import Reading, Use
 from nicarbon.errors import ImageError
 from nicarbon.quantity import carbon, energy
 from nicarbon.report import figures
@@ -23,6 +23,7 @@ from nicarbon.report.methods import citations, methods
 from nicarbon.report.numbers import is_complete, spread_of, unusual
 from nicarbon.report.pages import group_page, subject_page
 from nicarbon.report.references import REFERENCES, bibtex
+from nicarbon.series import summed
 from nicarbon.share import share
 from nicarbon.stage import stages
 from nicarbon.summary import summarise
@@ -318,7 +319,8 @@ class TestNotSeen:
 
     def test_some_stages(self):
         entries = data.pair()
-        entries = [data.blind(entry) if entry.stage == 'n4' else entry for entry in entries]
+        blind = [replace(data.blind(e), host='other') for e in entries if e.stage == 'n4']
+        entries = [entry for entry in entries if entry.stage != 'n4'] + blind
         entries = [replace(entry, run_id='') for entry in entries if entry.kind == 'node']
         _, subjects, sharing = data.summaries(entries)
         html = subject_page(subjects[:1], {}, data.context(entries, sharing))
@@ -343,16 +345,44 @@ class TestNotSeen:
             Reading('gpu:GPU-1', 50.0, 5.0, 'nvml', 'measured', 'host', 1.05),
         )
         node = data.Machine([data.Job('01', 'n4', 0, 5)]).entries()[0]
-        windows = tuple(replace(w, joules=(100.0, None, 50.0)) for w in node.windows)
+        uses = (None, None, Use(5.0, 5.0, 5.0, 5.0))
+        windows = tuple(replace(w, joules=(100.0, None, 50.0), uses=uses) for w in node.windows)
         node = replace(node, readings=readings, windows=windows, run_id='')
         dataset, subjects, sharing = data.summaries([node])
         html = subject_page(subjects, {}, data.context([node], sharing))
         text = Page(html).text
         assert 'Processor (CPU) metered rapl within a factor of 1.05' in text
         assert 'Memory (DRAM) not seen' in text
-        assert 'Graphics (GPU) GPU-1 metered nvml' in text
+        assert 'Graphics (GPU) 1 metered nvml' in text
         assert 'all of it metered' in text
-        assert svg_text(figures.stages(dataset)).count('gpu:GPU-1') == 2  # legend and tip
+        assert svg_text(figures.stages(dataset)).count('GPU 1') == 2  # legend and tip
+
+    def test_all_components_have_names_and_colours(self):
+        gpu = 'gpu:GPU-3f2a11d0-9c4e'
+        readings = (
+            Reading('cpu', None, 1.0, 'rapl', 'measured', 'host', 1.05),
+            Reading('dram', None, 1.0, 'rapl', 'measured', 'host', 1.05),
+            Reading(gpu, None, 5.0, 'nvml:energy', 'measured', 'host', 1.05),
+            Reading('rest', None, 5.0, 'model:rest', 'assumed', 'host', 2.0),
+        )
+        entries = []
+        for entry in data.Machine(data.line_up('01', names=['n4', 'surface'])).entries():
+            held = 5.0 if entry.stage != 'surface' else 0.0
+            use = (None, None, Use(held, 5.0, held, 5.0), None)
+            windows = tuple(
+                replace(w, joules=(100.0, 20.0, 500.0, 60.0), uses=use) for w in entry.windows
+            )
+            entries.append(summed(replace(entry, readings=readings, windows=windows), windows))
+        dataset, subjects, sharing = data.summaries(entries)
+        context = data.context(entries, sharing)
+        text = Page(subject_page(subjects, {}, context)).text
+        assert 'Graphics (GPU) 3f2a… metered nvml:energy within a factor of 1.05' in text
+        assert 'Rest of the machine (disks, fans, power supply) assumed model:rest' in text
+        drawn = svg_text(figures.stages(dataset))
+        assert 'CPU memory GPU 3f2a… rest of the machine 95 % interval' in drawn
+        assert 'n4, GPU 3f2a…: ' in drawn
+        assert 'surface, GPU' not in drawn
+        assert len({figures.svg.component_colour(r.component) for r in readings}) == 4
 
 
 class TestFigures:

@@ -9,28 +9,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / 'nicarbon'
 
-VALUES = {
-    'entry',
-    'series',
-    'errors',
-    'stage',
-    'ledger',
-    'quantity',
-    'share',
-    'account',
-    'summary',
-}
-SEEING = {
-    'checkpoint',
-    'entry',
-    'series',
-    'errors',
-    'ledger',
-    'host',
-    'meters',
-    'cputime',
-    'watch',
-}
+VALUES = {'entry', 'series', 'errors', 'stage', 'ledger', 'quantity', 'timeline', 'charge'}
+VALUES |= {'share', 'account', 'summary'}
+SEEING = {'checkpoint', 'entry', 'series', 'errors', 'ledger', 'host', 'meters', 'cputime'}
+SEEING |= {'watch'}
 
 MAY_IMPORT: dict[str, set[str]] = {
     '__init__': {'account', 'aware', 'entry', 'errors', 'run'},
@@ -57,7 +39,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     'anatomy': {'errors'},
     'interfaces': {'errors', 'stage', 'aware', 'anatomy', 'bids', 'report'},
     'workflows': {'errors', 'stage', 'aware', 'interfaces', 'bids'},
-    'share': {'entry', 'errors', 'series'},
+    'timeline': {'entry', 'errors', 'series'},
+    'charge': {'entry', 'errors'},
+    'share': {'entry', 'errors', 'series', 'timeline', 'charge'},
     'account': {'entry', 'errors', 'quantity'},
     'summary': {'entry', 'share', 'account'},
     'grids': {'errors', 'account'},

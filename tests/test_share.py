@@ -8,9 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nicarbon.entry import Entry, Reading, Window
+from nicarbon.entry import Entry, Reading, Use, Window
+from nicarbon.series import merge_pairs, within
 from nicarbon.share import share
+from nicarbon.timeline import clusters, together
 
+GPU = Reading('gpu:GPU-1', None, 50.0, 'nvml:energy', 'measured', 'host', 1.05)
+DRAM = Reading('dram', None, 1.0, 'rapl', 'measured', 'host', 1.1)
+REST = Reading('rest', None, 3.0, 'model', 'assumed', 'host', 2.0)
 CPU = Reading('cpu', None, 2.0, 'model:tdp-linear', 'modelled', 'host', 2.0)
 
 
@@ -115,11 +120,11 @@ def test_splitting_windows_changes_nothing(case: tuple[Entry, list[Entry]], at: 
     finer = replace(run, windows=tuple(split(list(run.windows), at)))
     for a, b in zip(share([run]).balances, share([finer]).balances, strict=True):
         assert a.host_joules == pytest.approx(b.host_joules)
-        assert a.overhead_joules == pytest.approx(b.overhead_joules)
+        assert a.overhead_joules == pytest.approx(b.overhead_joules, abs=1e-6)
     alone = [entry('node', list(run.windows))]
     cut = [entry('node', split(list(run.windows), at))]
     for policy, joules in share([run, *alone]).shares[0].joules.items():
-        assert share([finer, *cut]).shares[0].joules[policy] == pytest.approx(joules)
+        assert share([finer, *cut]).shares[0].joules[policy] == pytest.approx(joules, abs=1e-6)
 
 
 @given(st.floats(0, 10), st.floats(0, 10))
@@ -187,12 +192,13 @@ def test_reserved_cores_and_the_rest_are_counted_by_hand() -> None:
 
 
 def test_the_weakest_component_names_the_tier() -> None:
-    gpu = replace(CPU, component='gpu:0', tier='measured', u_rel=1.1)
-    weak = replace(CPU, tier='assumed', u_rel=3.0)
-    node = replace(entry('node', [Window(0, 10, 5, 10, (100, 50))]), readings=(gpu, weak))
-    (one,) = share([node]).shares
-    assert (one.tier, one.u_rel) == ('assumed', 3.0)
-    assert set(one.components) == {'gpu:0', 'cpu'}
+    weak = replace(CPU, tier='assumed', u_rel=3.0, idle_watts=0.0)
+    window = Window(0, 10, 5, 10, (100, 50), (Use(10, 10, 10, 10), None))
+    (one,) = share([replace(entry('node', [window]), readings=(GPU, weak))]).shares
+    assert one.tiers == {'gpu:GPU-1': 'measured', 'cpu': 'assumed'}
+    assert one.components == {'gpu:GPU-1': 100, 'cpu': 25}
+    assert one.tier == 'assumed'
+    assert one.u_rel == pytest.approx((100 * 1.05 + 25 * 3) / 125)
 
 
 def test_where_the_host_is_not_known_nobody_is_charged_its_work() -> None:
@@ -207,3 +213,245 @@ def test_a_run_killed_before_its_first_window_costs_its_nodes_nothing() -> None:
     (alone,) = share([node]).shares
     assert one.joules == alone.joules
     assert one.tier == 'modelled'
+
+
+# Components that do not follow CPU seconds alone.
+
+ALL = (CPU, GPU, DRAM, REST)
+
+
+def rich(one: Entry, memory: float | None = None) -> Entry:
+    return replace(one, readings=ALL, reserved_memory_gb=memory, host_memory_gb=16.0)
+
+
+def of_gpu(use: Use | None) -> tuple[Use | None, ...]:
+    return (None, use, None, None)
+
+
+@st.composite
+def machines(draw: st.DrawFn) -> tuple[Entry, list[Entry]]:
+    """A run and nodes with a GPU and memory, whatever their clocks say."""
+    run, nodes = draw(hosts())
+    seconds = st.one_of(st.just(0.0), st.floats(1e-6, 2))
+    known = st.one_of(st.none(), seconds)
+
+    def use(window: Window) -> Use | None:
+        values = [draw(known), *(draw(seconds) for _ in range(3))]
+        scaled = [None if v is None else v * window.seconds for v in values]
+        return draw(st.sampled_from([Use(*scaled), Use(*scaled), None]))
+
+    def seen(window: Window) -> Window:
+        joules = [draw(st.one_of(st.none(), watts)) for _ in ALL]
+        joules = tuple(None if j is None else j * window.seconds for j in joules)
+        return replace(window, joules=joules, uses=of_gpu(use(window)))
+
+    memory = st.one_of(st.none(), st.floats(0, 20))
+    run = rich(replace(run, windows=tuple(map(seen, run.windows))))
+    return run, [
+        rich(replace(node, windows=tuple(map(seen, node.windows))), draw(memory)) for node in nodes
+    ]
+
+
+@given(machines())
+@settings(max_examples=300, deadline=None)
+def test_all_components_are_conserved(case: tuple[Entry, list[Entry]]) -> None:
+    run, nodes = case
+    inside = [within(node, run.windows[0].start, run.windows[-1].stop) for node in nodes]
+    sharing = share([run, *inside])
+    host = sum(joules or 0.0 for window in run.windows for joules in window.joules)
+    slack = 1e-9 * max(host, 1.0)
+    for balance in sharing.balances:
+        parts = balance.nodes_joules + balance.overhead_joules + balance.unattributed_joules
+        assert parts == pytest.approx(host, rel=1e-9, abs=1e-9)
+        assert balance.host_joules == pytest.approx(host, rel=1e-9, abs=1e-9)
+        assert min(balance.overhead_joules, balance.unattributed_joules) >= -slack
+        assert balance.u_rel >= 1
+    for one in sharing.shares:
+        assert min([*one.joules.values(), *one.components.values(), 0.0]) >= 0
+        assert one.joules['reserved'] == pytest.approx(sum(one.components.values()), abs=slack)
+        assert set(one.tiers) == set(one.components)
+        assert one.u_rel >= 1
+    for policy in ('reserved', 'dynamic', 'active'):
+        assert sum(one.joules[policy] for one in sharing.shares) <= host + slack
+
+
+@given(machines())
+@settings(max_examples=200, deadline=None)
+def test_nodes_outside_any_run_know_of_each_other(case: tuple[Entry, list[Entry]]) -> None:
+    """What several saw of one host is not charged several times."""
+    nodes = [replace(node, run_id='') for node in case[1]]
+    shares = share(nodes).shares
+    host = sum(
+        joules or 0.0
+        for group in clusters(nodes)
+        for window in together(group).windows
+        for joules in window.joules
+    )
+    for policy in ('reserved', 'dynamic', 'active'):
+        assert sum(one.joules[policy] for one in shares) <= host * (1 + 1e-9) + 1e-9
+
+
+def test_two_nodes_outside_any_run_by_hand() -> None:
+    """Both saw the same 100 J; together they reserved twice the host."""
+    window = Window(0, 10, 10, 20, (100,))
+    nodes = [replace(entry('node', [window], 4.0, number), run_id='') for number in (1, 2)]
+    for one in share(nodes).shares:
+        assert one.joules['reserved'] == pytest.approx(80 / 2 + 20 / 2)
+    late = replace(nodes[1], windows=(replace(window, start=10.0),))
+    for one in share([nodes[0], late]).shares:
+        assert one.joules['reserved'] == pytest.approx(80 / 2 + 20)
+
+
+@given(machines(), st.floats(0.1, 0.9))
+@settings(max_examples=100, deadline=None)
+def test_splitting_windows_changes_no_component(
+    case: tuple[Entry, list[Entry]], at: float
+) -> None:
+    def finer(one: Entry) -> Entry:
+        cut = []
+        for w in one.windows:
+            middle = w.start + at * w.seconds
+            parts = within(replace(one, windows=(w,)), w.start, middle).windows
+            cut += [*parts, *within(replace(one, windows=(w,)), middle, w.stop).windows]
+        return replace(one, windows=tuple(cut))
+
+    run, _ = case
+    alone = replace(run, kind='node', reserved_cores=1.0)
+    (whole,), (cut,) = share([alone]).shares, share([finer(alone)]).shares
+    for policy, joules in whole.joules.items():
+        assert cut.joules[policy] == pytest.approx(joules, rel=1e-4, abs=1e-3)
+
+
+@given(st.lists(st.floats(0, 10), min_size=2, max_size=2), st.floats(0, 10), st.floats(0, 10))
+def test_more_use_of_a_gpu_is_never_cheaper(own: list[float], others: float, host: float) -> None:
+    low, high = sorted(own)
+
+    def cost(seconds: float, policy: str) -> float:
+        joules = (0.0, 2000.0, 0.0, 0.0)
+        window = Window(0, 10, 0, 0, joules, of_gpu(Use(None, host, 20, 20)))
+        run = rich(entry('run', [window], 0))
+        nodes = [
+            rich(entry('node', [replace(window, uses=of_gpu(Use(used, host, 10, 20)))], 1, number))
+            for number, used in ((1, seconds), (2, others))
+        ]
+        return share([run, *nodes]).shares[0].joules[policy]
+
+    for policy in ('reserved', 'active'):
+        assert cost(low, policy) <= cost(high, policy) + 1e-9
+
+
+def on_gpu(number: int, use: Use | None, run_use: Use) -> Entry:
+    window = Window(0, 10, 1, 4, (120, 2000, 30, 60), of_gpu(use))
+    return rich(entry('node', [window], 1.0, number), 4.0)
+
+
+def test_two_subjects_share_a_gpu_and_a_third_runs_beside_them() -> None:
+    """1500 of 2000 J are dynamic; 3 to 1 by use, 1 to 1 by hold."""
+    whole = Use(8.0, 8.0, 20.0, 20.0)
+    window = Window(0, 10, 3, 4, (120, 2000, 30, 60), of_gpu(whole))
+    run = rich(entry('run', [window], 0.0))
+    nodes = [
+        on_gpu(1, Use(6.0, 8.0, 10.0, 20.0), whole),
+        on_gpu(2, Use(2.0, 8.0, 10.0, 20.0), whole),
+        on_gpu(3, Use(0.0, 8.0, 0.0, 20.0), whole),
+    ]
+    sharing = share([run, *nodes])
+    first, second, third = sharing.shares
+    assert first.components['gpu:GPU-1'] == pytest.approx(1500 * 3 / 4 + 250)
+    assert second.components['gpu:GPU-1'] == pytest.approx(1500 / 4 + 250)
+    assert third.components.get('gpu:GPU-1', 0.0) == 0
+    cpu_alone = share(
+        [replace(run, windows=(replace(window, joules=(120, 0, 30, 60)),)), nodes[2]]
+    )
+    assert third.joules == pytest.approx(cpu_alone.shares[0].joules)
+    assert first.joules['exclusive'] == pytest.approx(2210)
+    assert third.joules['exclusive'] == pytest.approx(210)
+    assert sharing.balances[0].by_subject['1'] == pytest.approx(first.joules['reserved'])
+
+
+def test_a_gpu_that_nobody_computes_on_is_paid_by_those_who_hold_it() -> None:
+    window = Window(0, 10, 0, 4, (0, 900, 0, 0), of_gpu(Use(0.0, 0.0, 10.0, 10.0)))
+    node = rich(entry('node', [window]))
+    (one,) = share([rich(entry('run', [window], 0.0)), node]).shares
+    assert one.joules['reserved'] == pytest.approx(900)
+    assert one.joules['dynamic'] == 0
+
+
+def test_who_held_it_for_a_part_of_the_window_pays_for_that_part() -> None:
+    window = Window(0, 10, 0, 4, (0, 500, 0, 0), of_gpu(Use(1.0, 1.0, 0.0, 0.0)))
+    own = Window(4, 1, 0, 1, (0, 50, 0, 0), of_gpu(Use(1.0, 1.0, 1.0, 1.0)))
+    (one,) = share([rich(entry('run', [window], 0.0)), rich(entry('node', [own]))]).shares
+    assert one.components['gpu:GPU-1'] == pytest.approx(500 / 10)
+
+
+def test_a_part_that_is_not_known_is_nobodys() -> None:
+    window = Window(0, 10, 0, 4, (0, 900, 0, 0), of_gpu(Use(None, 10.0, 0.0, 0.0)))
+    sharing = share([rich(entry('run', [window], 0.0)), rich(entry('node', [window]))])
+    assert 'gpu:GPU-1' not in sharing.shares[0].components
+    assert sharing.balances[0].unattributed_joules == pytest.approx(900)
+
+
+def test_the_programs_own_use_of_a_gpu_is_overhead() -> None:
+    window = Window(0, 10, 0, 4, (0, 900, 0, 0), of_gpu(Use(10.0, 10.0, 10.0, 10.0)))
+    own = replace(window, uses=of_gpu(Use(6.0, 10.0, 10.0, 10.0)))
+    (balance,) = share([rich(entry('run', [window], 0.0)), rich(entry('node', [own]))]).balances
+    assert balance.overhead_joules == pytest.approx(400 * 4 / 10)
+    assert balance.nodes_joules == pytest.approx(400 * 6 / 10 + 500)
+
+
+@pytest.mark.parametrize(('memory', 'part'), [(4.0, 4 / 16), (None, 2 / 4), (40.0, 1.0)])
+def test_memory_is_split_by_what_is_reserved(memory: float | None, part: float) -> None:
+    """10 of 30 J are idle; a quarter of the CPU seconds are the node's."""
+    window = Window(0, 10, 1, 4, (None, None, 30, None))
+    run, node = entry('run', [window], 0.0), entry('node', [window], 2.0)
+    (one,) = share([rich(run), rich(node, memory)]).shares
+    assert one.components == pytest.approx({'dram': 20 / 4 + 10 * part})
+
+
+def test_the_rest_of_the_machine_is_split_like_the_cpu() -> None:
+    window = Window(0, 10, 1, 4, (None, None, None, 60))
+    (one,) = share([rich(entry('run', [window], 0.0)), rich(entry('node', [window], 2.0))]).shares
+    assert one.components == pytest.approx({'rest': 30 / 4 + 30 / 2})
+
+
+def owning(one: Entry, joules: float | None) -> Entry:
+    """An entry whose own joules are known, besides those of the host."""
+    (window,) = one.windows
+    own = Reading('cpu', None, None, 'cgroup', 'modelled', 'own', 1.5)
+    return replace(one, readings=(own,), windows=(replace(window, joules=(joules,)),))
+
+
+def test_what_is_known_to_be_ones_own_is_charged_whole() -> None:
+    run = entry('run', [Window(0, 10, 10, 10, (120,))], 0.0)
+    one = owning(entry('node', [Window(0, 10, 5, 10, (None,))], 1.0, 1), 70.0)
+    other = entry('node', [Window(0, 10, 5, 10, (None,))], 2.0, 2)
+    sharing = share([run, one, other])
+    assert set(sharing.shares[0].joules.values()) == {70.0}
+    assert sharing.shares[1].joules['reserved'] == pytest.approx(30 + 20 * 2 / 4)
+    assert sharing.balances[0].host_joules == pytest.approx(120)
+    assert sharing.balances[0].unattributed_joules == pytest.approx(10)
+    (unseen,) = share([replace(run, readings=(DRAM,)), one]).shares
+    assert unseen.components['cpu'] == 70.0
+    assert unseen.tiers == {'dram': 'measured', 'cpu': 'modelled'}
+    (alone,) = share([replace(one, run_id='')]).shares
+    assert set(alone.joules.values()) == {70.0}
+    many = owning(one, 150.0)
+    assert share([run, many]).balances[0].host_joules == pytest.approx(150)
+
+
+def test_a_runs_own_joules_hold_those_of_its_nodes() -> None:
+    run = owning(entry('run', [Window(0, 10, 10, 10, (None,))], 0.0), 100.0)
+    node = owning(entry('node', [Window(0, 10, 5, 10, (None,))]), 70.0)
+    (balance,) = share([run, node]).balances
+    parts = balance.nodes_joules, balance.overhead_joules, balance.unattributed_joules
+    assert parts == pytest.approx((70, 30, 0))
+
+
+def test_a_gap_costs_nobody_anything() -> None:
+    seen = Window(0, 10, 5, 10, (None, 900, None, 60), of_gpu(Use(10.0, 10.0, 10.0, 10.0)))
+    gap = Window(10, 10, 5, 10, (None, None, None, 60))
+    windows = [seen, gap]
+    (one,) = share([rich(entry('run', windows, 0)), rich(entry('node', windows, 4))]).shares
+    assert one.components == pytest.approx({'gpu:GPU-1': 900, 'rest': 2 * (30 + 15)})
+    (merged,) = merge_pairs(windows)
+    assert merged.uses[1] is None

@@ -8,7 +8,7 @@ from importlib.resources import files
 import jsonschema
 
 from nicarbon.account import PUE
-from nicarbon.entry import Window
+from nicarbon.entry import Reading, Use, Window
 from nicarbon.grids import parse
 from nicarbon.host import Host
 from nicarbon.share import share
@@ -21,7 +21,12 @@ KEYS_OF_VERSION = {
     1: 'subject session stage node outcome started duration cpu_time host_cpu_time '
     'reserved_cores reserved_memory energy energy_low energy_high energy_cpu energy_dynamic '
     'energy_active energy_exclusive tier carbon carbon_low carbon_high run_id host error '
-    'SchemaVersion Description Sources Energy Footprint Lost Outcomes Balance Hosts Provenance'
+    'SchemaVersion Description Sources Energy Footprint Lost Outcomes Balance Hosts Provenance',
+    2: 'subject session stage node outcome started duration cpu_time host_cpu_time '
+    'reserved_cores reserved_memory energy energy_low energy_high energy_cpu energy_dram '
+    'energy_gpu energy_rest energy_dynamic energy_active energy_exclusive tier carbon '
+    'carbon_low carbon_high run_id host error '
+    'SchemaVersion Description Sources Energy Footprint Lost Outcomes Balance Hosts Provenance',
 }
 
 HOST = Host('h', 'CPU', 2, 1, 8.0, True, 0.96, 6.56, 'model:tdp-linear', 'a guess', 'assumed', 3.0)
@@ -98,3 +103,25 @@ def test_policies_are_ordered_as_they_must_be(make_entry) -> None:
         joules = line.share.joules
         assert joules['dynamic'] <= joules['active'] <= joules['exclusive']
         assert joules['dynamic'] <= joules['reserved']
+
+
+def test_components_have_their_columns_and_tiers(make_entry) -> None:
+    readings = tuple(
+        Reading(name, None, None, 'm', tier, 'host', u_rel)
+        for name, tier, u_rel in (
+            ('cpu', 'modelled', 2.0),
+            ('gpu:GPU-1', 'measured', 1.05),
+            ('gpu:GPU-2', 'measured', 1.05),
+            ('rest', 'assumed', 3.0),
+        )
+    )
+    use = Use(5.0, 5.0, 10.0, 10.0)
+    window = Window(0.0, 10.0, 10.0, 10.0, (100.0, 500.0, 200.0, 200.0), (None, use, use, None))
+    node = make_entry((window,), readings=readings, reserved_cores=2.0)
+    summary = summarise(share([node]).shares, parse('30').over(None, None), PUE(1.0))
+    cells = row(summary.lines[0])
+    parts = [cells[f'energy_{name}'] for name in ('cpu', 'dram', 'gpu', 'rest')]
+    assert parts == [100, None, 700, 200]
+    assert summary.tiers == {'modelled': 0.1, 'measured': 0.7, 'assumed': 0.2}
+    assert cells['tier'] == 'assumed'
+    assert cells['energy_high'] == 100 * 2 + 700 * 1.05 + 200 * 3

@@ -72,7 +72,7 @@ def balance_view(balance: Balance, run: Entry | None, subject: str = '') -> Bala
     else:
         terms = [('stages', balance.nodes_joules, 'own'), *terms]
     seen = [r for r in run.readings if r.joules is not None] if run else []
-    u_rel = max((reading.u_rel for reading in seen), default=1.0)
+    u_rel = balance.u_rel
     unit = scale([balance.host_joules], ENERGY)
     parts, start = [], 0.0
     for name, joules, kind in terms:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ..entry import Entry, Reading
 from ..quantity import ENERGY, energy
 from ..summary import Summary
+from .components import component_name, component_order
 from .methods import intensity_text
 from .numbers import (
     TIERS,
@@ -117,9 +118,8 @@ _NAMES = {
     'cpu': 'Processor (CPU)',
     'dram': 'Memory (DRAM)',
     'gpu': 'Graphics (GPU)',
-    'rest': 'Rest of the machine',
+    'rest': 'Rest of the machine (disks, fans, power supply)',
 }
-_WHOLE = 'Rest of the machine (disks, fans, power supply)'
 
 NOBODY = 'neither meter nor model'
 """Who saw what is not seen."""
@@ -144,19 +144,12 @@ def components(total: Summary, runs: Iterable[Entry] = ()) -> list[ComponentRow]
             readings[reading.component].append(reading)
     kinds = {name.partition(':')[0] for name in readings}
     order = [*readings, *(name for name in _NAMES if name not in kinds)]
-    order.sort(key=lambda name: list(_NAMES).index(_kind(name)) if _kind(name) in _NAMES else 9)
-    rows = [_component(name, readings.get(name, []), total) for name in order]
-    if 'node' not in kinds:
-        rows.append(ComponentRow(_WHOLE, 'not seen', NOBODY, '', '', ''))
-    return rows
-
-
-def _kind(component: str) -> str:
-    return component.partition(':')[0]
+    order.sort(key=component_order)
+    return [_component(name, readings.get(name, []), total) for name in order]
 
 
 def _component(name: str, readings: Sequence[Reading], total: Summary) -> ComponentRow:
-    title = _NAMES.get(_kind(name), name) + (f' {name[4:]}' if name.startswith('gpu:') else '')
+    title = _NAMES.get(name) or component_name(name).replace('GPU', 'Graphics (GPU)', 1)
     seen = [reading for reading in readings if reading.joules is not None]
     if not seen:
         return ComponentRow(title, 'not seen', NOBODY, '', '', '')

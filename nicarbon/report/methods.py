@@ -9,6 +9,7 @@ from ..entry import Reading
 from ..quantity import carbon, energy
 from ..stage import stages
 from ..summary import Summary
+from .components import component_name
 from .context import Context
 from .numbers import percent
 from .references import BIDS, CODECARBON, NIPYPE, REFERENCES, SCI
@@ -20,6 +21,10 @@ _POLICY = (
     'above idle in proportion to CPU time, idle power in proportion to the cores reserved '
     '(policy `reserved`, in line with ISO/IEC 21031:2024). Energy that belonged to no stage was '
     'kept apart and charged to none.'
+)
+_GPU_POLICY = (
+    'That of a graphics processor was attributed in proportion to the time on its '
+    'multiprocessors, its idle power in proportion to the processes that held it.'
 )
 
 
@@ -84,6 +89,8 @@ def _processing(total: Summary, context: Context) -> str:
 def _carbon(total: Summary, context: Context) -> str:
     footprint = total.footprint
     parts = [_hosts(context), *_meters(total), _POLICY]
+    if any(name.startswith('gpu') for name in total.components):
+        parts.append(_GPU_POLICY)
     parts.append(_grid(footprint.intensity))
     parts.append(_facility(footprint.pue))
     spent = energy(footprint.joules, footprint.joules_low, footprint.joules_high)
@@ -135,11 +142,8 @@ def _meters(total: Summary) -> list[str]:
 
 def _meter(reading: Reading) -> str:
     how = {'measured': 'was measured', 'modelled': 'was modelled', 'assumed': 'was assumed'}
-    name = reading.component
-    if name == 'rest':
-        name = 'Remaining (board, disks, fans, power supply)'
-    elif ':' not in name:
-        name = name.upper()
+    name = component_name(reading.component)
+    name = name[:1].upper() + name[1:]
     known = f', known within a factor of {reading.u_rel:g} at 95 %' if reading.u_rel > 1 else ''
     return f'{name} energy {how[reading.tier]} (`{reading.method}`{known}).'
 

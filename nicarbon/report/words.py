@@ -12,13 +12,14 @@ __all__ = ['POLICIES', 'coverage', 'grid_name', 'headline', 'lost_sentence', 'pu
 
 POLICIES = {
     'reserved': (
-        'Power above idle by CPU time, idle power by cores reserved. With overhead and '
-        'unattributed it adds up to what the host used. Used on this page.'
+        'Power above idle by use (CPU time, or time on a GPU), idle power by what was reserved '
+        'or held. With overhead and unattributed it adds up to what the host used. Used on '
+        'this page.'
     ),
     'dynamic': (
         'Power above idle alone: what would have been saved on a machine that stays on anyway.'
     ),
-    'active': 'All power by CPU time: whoever is busy also pays for the idle cores.',
+    'active': 'All power by use: whoever is busy also pays for what is idle.',
     'exclusive': (
         'All power of the host while the stage ran, as if it had been alone: stages side by side '
         'are each charged the whole host.'

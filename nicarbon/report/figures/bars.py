@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ...quantity import ENERGY
 from ...summary import Line, Summary
+from ..components import component_name, component_order
 from ..numbers import Scale, factor, label, scale
 from .svg import FAULT, INK, MUTED, RULE, Canvas, component_colour, shorten, ticks
 
@@ -135,9 +136,11 @@ def _words(bar: _Bar, unit: Scale) -> str:
 
 def _legend(canvas: Canvas, bars: Sequence[_Bar]) -> None:
     x = float(LEFT)
+    spent = {name for bar in bars for name, joules in bar.components.items() if joules}
+    names = spent or {name for bar in bars for name in bar.components}
     entries = [
-        (name, component_colour(name))
-        for name in dict.fromkeys(name for bar in bars for name in bar.components)
+        (component_name(name), component_colour(name))
+        for name in sorted(names, key=component_order)
     ]
     if any(bar.lost for bar in bars):
         entries.append(('failed or killed', canvas.hatch(FAULT)))
@@ -172,11 +175,14 @@ def _row(canvas: Canvas, bar: _Bar, unit: Scale, high: float, top: float, *, not
             stroke=MUTED, stroke_dasharray='3 2',
         )  # fmt: skip
     x = float(LEFT)
-    for component, joules in bar.components.items():
+    for component in sorted(bar.components, key=component_order):
+        joules = bar.components[component]
+        if not joules and bar.joules:
+            continue  # Not even a line: it used none of it.
         width = max(joules * per_joule, 0.8)
         canvas.add(
             'rect', x=x, y=top + 6, width=width, height=ROW - 12,
-            fill=component_colour(component), tip=f'{bar.name}, {component}: {words}',
+            fill=component_colour(component), tip=f'{bar.name}, {component_name(component)}: {_part(joules, unit, bar)}',
         )  # fmt: skip
         x += width
     if bar.lost:
@@ -192,6 +198,12 @@ def _row(canvas: Canvas, bar: _Bar, unit: Scale, high: float, top: float, *, not
     if not notes and bar.components:
         words = words.removesuffix(f', {bar.note}')
     canvas.add('text', words, x=RIGHT + 12, y=middle + 4, fill=colour)
+
+
+def _part(joules: float, unit: Scale, bar: _Bar) -> str:
+    """One component's joules, as well known as the bar."""
+    low, high = (bar.low / bar.joules, bar.high / bar.joules) if bar.joules else (1.0, 1.0)
+    return f'{unit.number(joules, joules * low, joules * high).text} {unit.unit}'
 
 
 def _whisker(canvas: Canvas, left: float, right: float, y: float) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from ...entry import Entry, Window
 from ...quantity import ENERGY
-from ...series import merge_pairs
-from ...share import Share, share, within
+from ...series import merge_pairs, within
+from ...share import Share, share
 from ..numbers import duration, scale
 from .lanes import Lanes, lay
 from .svg import INK, MUTED, RULE, Canvas, shorten, stage_colours, ticks

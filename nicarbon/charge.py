@@ -1,0 +1,262 @@
+"""One component in one window: what each node is charged of it.
+
+Whatever the component, a node's part follows from three fractions, and from the
+joules of the window, ΔE, of which P_idle·Δt at most are idle:
+
+=============  ==========================================================
+``reserved``   idle · held + (ΔE − idle) · used
+``dynamic``    (ΔE − idle) · used
+``active``     ΔE · used
+``exclusive``  ΔE · overlap
+=============  ==========================================================
+
+What is held and used depends on the component:
+
+=============  =============================  =============================
+component      held                           used
+=============  =============================  =============================
+``cpu``        cores reserved                 CPU seconds
+``rest``       cores reserved                 CPU seconds
+``dram``       memory reserved (or cores)     CPU seconds
+``gpu:…``      processes that hold it         seconds of its multiprocessors
+=============  =============================  =============================
+
+Neither the parts held nor the parts used ever sum to more than one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from .entry import Entry, Reading, Use, Window
+
+__all__ = ['Charge', 'Stake', 'charge', 'held', 'stake']
+
+
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """What one node used and held within one window of a timeline.
+
+    Parameters
+    ----------
+    node : Entry
+    seconds : float
+        For which it ran.
+    cpu_seconds : float
+    uses : dict of {str : Use}
+        By component, where that does not follow CPU seconds.
+    own : dict of {str : float}
+        Joules by component that are known to be its own.
+    held : frozenset of str
+        Components that it was ever seen to hold or use.
+    """
+
+    node: Entry
+    seconds: float
+    cpu_seconds: float
+    held: frozenset[str] = frozenset()
+    uses: dict[str, Use] = field(default_factory=dict)
+    own: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """Joules of one component that a node is charged in one window."""
+
+    idle: float
+    dynamic: float
+    active: float
+    exclusive: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Fractions of a window: held, used, and of its time."""
+
+    held: float
+    used: float
+    overlap: float
+
+
+def stake(
+    node: Entry, window: Window, series: Iterable[Window], held: frozenset[str] = frozenset()
+) -> Stake | None:
+    """What falls within a window of a timeline; rates are even in a node's windows.
+
+    Parameters
+    ----------
+    node : Entry
+    window : Window
+        Of the timeline.
+    series : iterable of Window
+        Those of the node that may fall there, in order.
+    held : frozenset of str
+        See :func:`held`.
+
+    Returns
+    -------
+    Stake or None
+        None if nothing does.
+    """
+    uses: dict[str, Use] = {}
+    joules: dict[str, float] = {}
+    seconds = cpu_seconds = 0.0
+    for own in series:
+        if own.start >= window.stop:
+            break
+        common = min(own.stop, window.stop) - max(own.start, window.start)
+        if common > 0:
+            part = common / own.seconds
+            seconds += common
+            cpu_seconds += own.cpu_seconds * part
+            _add_readings(node, own, part, uses, joules)
+    return Stake(node, seconds, cpu_seconds, held, uses, joules) if seconds else None
+
+
+def _add_readings(
+    node: Entry, own: Window, part: float, uses: dict[str, Use], joules: dict[str, float]
+) -> None:
+    for index, reading in enumerate(node.readings):
+        name, value = reading.component, own.joules[index]
+        use = own.uses[index] if own.uses else None
+        if reading.scope == 'own' and value is not None:
+            joules[name] = joules.get(name, 0.0) + value * part
+        elif use is not None:
+            before = uses.get(name, Use(None, 0.0, 0.0, 0.0))
+            uses[name] = Use(
+                _known(before.own_seconds, use.own_seconds, part),
+                before.host_seconds + use.host_seconds * part,
+                before.held_seconds + use.held_seconds * part,
+                before.holders_seconds + use.holders_seconds * part,
+            )
+
+
+def _known(before: float | None, seconds: float | None, part: float) -> float | None:
+    """What was seen of it: a stretch that was not seen adds nothing."""
+    return before if seconds is None else (before or 0.0) + seconds * part
+
+
+def held(node: Entry) -> frozenset[str]:
+    """Components that a node was ever seen to hold or use, of those that are held.
+
+    Parameters
+    ----------
+    node : Entry
+
+    Returns
+    -------
+    frozenset of str
+    """
+    return frozenset(
+        reading.component
+        for window in node.windows
+        for reading, use in zip(node.readings, window.uses, strict=False)
+        if use is not None and (use.held_seconds or use.own_seconds)
+    )
+
+
+def charge(
+    timeline: Entry,
+    window: Window,
+    index: int,
+    stakes: Sequence[Stake],
+    overhead_seconds: float,
+) -> tuple[list[Charge | None], float]:
+    """Split the joules of one reading of a timeline in one window.
+
+    Parameters
+    ----------
+    timeline : Entry
+    window : Window
+        One of its windows.
+    index : int
+        Of the reading, which is of the whole host.
+    stakes : sequence of Stake
+        None of them with joules of its own of this component.
+    overhead_seconds : float
+        For which the program that ran the nodes used the component.
+
+    Returns
+    -------
+    list of (Charge or None)
+        In the order of the stakes; None where a node's part is not known.
+    overhead : float
+        Joules.
+    """
+    reading, joules = timeline.readings[index], window.joules[index] or 0.0
+    use = window.uses[index] if window.uses else None
+    if use is None and reading.component.startswith('gpu'):
+        return [None] * len(stakes), 0.0
+    if use is None:
+        parts, overhead = _by_cpu(timeline, window, reading, stakes, overhead_seconds)
+    else:
+        parts, overhead = _by_use(window, reading.component, use, stakes, overhead_seconds)
+    idle = min(joules, (reading.idle_watts or 0.0) * window.seconds)
+    if use is not None and not (use.host_seconds or overhead or any(p and p.used for p in parts)):
+        idle = joules  # Nobody computes: all of it is the price of being held.
+    charges = [None if part is None else _charge(part, idle, joules) for part in parts]
+    return charges, (joules - idle) * overhead
+
+
+def _charge(part: _Part, idle: float, joules: float) -> Charge:
+    return Charge(
+        idle * part.held, (joules - idle) * part.used, joules * part.used, joules * part.overlap
+    )
+
+
+def _by_cpu(
+    timeline: Entry,
+    window: Window,
+    reading: Reading,
+    stakes: Sequence[Stake],
+    overhead_seconds: float,
+) -> tuple[list[_Part | None], float]:
+    # Clocks of different grain (10 ms on the host, 1 µs in the process) must not
+    # make the parts exceed the whole; nor may more be reserved than there is.
+    used = sum(one.cpu_seconds for one in stakes) + overhead_seconds
+    # Where the host's CPU seconds are not known, nobody's part of them is.
+    busy = math.inf if window.host_cpu_seconds is None else max(window.host_cpu_seconds, used)
+    reserved = [
+        _reserved(timeline, one.node, reading.component) * one.seconds / window.seconds
+        for one in stakes
+    ]
+    whole = max(1.0, sum(reserved))
+    parts: list[_Part | None] = [
+        _Part(kept / whole, one.cpu_seconds / busy if busy else 0.0, one.seconds / window.seconds)
+        for kept, one in zip(reserved, stakes, strict=True)
+    ]
+    return parts, overhead_seconds / busy if busy else 0.0
+
+
+def _reserved(timeline: Entry, node: Entry, component: str) -> float:
+    """The fraction of the host that was kept for a node."""
+    memory = node.host_memory_gb or timeline.host_memory_gb
+    if component == 'dram' and memory and node.reserved_memory_gb is not None:
+        return node.reserved_memory_gb / memory
+    return node.reserved_cores / timeline.host_cores
+
+
+def _by_use(
+    window: Window,
+    component: str,
+    use: Use,
+    stakes: Sequence[Stake],
+    overhead_seconds: float,
+) -> tuple[list[_Part | None], float]:
+    uses = [one.uses.get(component) for one in stakes]
+    used = sum(one.own_seconds or 0.0 for one in uses if one) + overhead_seconds
+    busy = max(use.host_seconds, used)
+    # It is held for the whole window, or by nobody for a part of it.
+    mine = sum(one.held_seconds for one in uses if one)
+    whole = max(use.holders_seconds, mine, window.seconds)
+    parts: list[_Part | None] = []
+    for own, one in zip(uses, stakes, strict=True):
+        if own is None or (own.own_seconds is None and not own.held_seconds):
+            parts.append(None)
+            continue
+        overlap = one.seconds / window.seconds if component in one.held else 0.0
+        fraction = (own.own_seconds or 0.0) / busy if busy else 0.0
+        parts.append(_Part(own.held_seconds / whole, fraction, overlap))
+    return parts, overhead_seconds / busy if busy else 0.0

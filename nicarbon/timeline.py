@@ -1,0 +1,174 @@
+"""Windows of several entries, cut and laid over each other.
+
+Pure functions of entries; what is charged to whom is :mod:`nicarbon.share`'s.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice, pairwise
+
+from .entry import Entry, Reading, Use, Window
+from .series import piece, within
+
+__all__ = ['clusters', 'leftover', 'together']
+
+
+def leftover(node: Entry, run: Entry) -> Entry:
+    """What of a node is outside the timeline of its run (a worker outlives a killed program).
+
+    Parameters
+    ----------
+    node, run : Entry
+
+    Returns
+    -------
+    Entry
+        The node, with the windows before and after the run.
+    """
+    begin, end = (run.windows[0].start, run.windows[-1].stop) if run.windows else (math.inf,) * 2
+    before, after = within(node, -math.inf, begin), within(node, end, math.inf)
+    return replace(node, windows=before.windows + after.windows)
+
+
+def clusters(nodes: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Nodes that ran on the same host at the same time, gathered.
+
+    Parameters
+    ----------
+    nodes : iterable of Entry
+        With windows.
+
+    Yields
+    ------
+    list of Entry
+        Any two of them overlap, or are joined by others that do.
+    """
+    places: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+    for node in nodes:
+        places[node.host, node.boot_id].append(node)
+    for group in places.values():
+        cluster: list[Entry] = []
+        end = -math.inf
+        for node in sorted(group, key=lambda each: each.windows[0].start):
+            if cluster and node.windows[0].start >= end:
+                yield cluster
+                cluster, end = [], -math.inf
+            cluster.append(node)
+            end = max(end, node.windows[-1].stop)
+        yield cluster
+
+
+def together(nodes: Sequence[Entry]) -> Entry:
+    """One timeline of the host from what several nodes saw of it.
+
+    Where several saw the same stretch, their mean is taken.
+
+    Parameters
+    ----------
+    nodes : sequence of Entry
+        Of one host and boot, at least one.
+
+    Returns
+    -------
+    Entry
+        A single node is its own timeline.
+    """
+    if len(nodes) == 1:
+        return nodes[0]
+    readings: dict[str, Reading] = {}
+    for node in nodes:
+        for reading in node.readings:
+            if reading.scope == 'host':
+                readings.setdefault(reading.component, reading)
+    edges = _edges(nodes)
+    waiting = sorted(nodes, key=lambda node: node.windows[0].start, reverse=True)
+    windows = []
+    active: list[Entry] = []
+    for start, stop in pairwise(edges):
+        active = [node for node in active if node.windows[-1].stop > start]
+        while waiting and waiting[-1].windows[0].start <= start:
+            active.append(waiting.pop())
+        seen = [(pieces, node) for node in active if (pieces := _pieces(node, start, stop))]
+        if seen:
+            windows.append(_mean(start, stop, seen, list(readings)))
+    return replace(nodes[0], readings=tuple(readings.values()), windows=tuple(windows))
+
+
+def _edges(nodes: Sequence[Entry]) -> list[float]:
+    """Where nodes begin and end, and the windows of one of them at any time."""
+    edges: set[float] = set()
+    covered = -math.inf
+    for node in sorted(nodes, key=lambda each: each.windows[0].start):
+        stop = node.windows[-1].stop
+        edges |= {node.windows[0].start, stop}
+        if stop > covered:
+            edges |= {window.start for window in node.windows if window.start > covered}
+            covered = stop
+    return sorted(edges)
+
+
+def _pieces(node: Entry, start: float, stop: float) -> list[Window]:
+    """What of a node's windows falls between two moments."""
+    first = bisect_right(node.windows, start, key=lambda window: window.start) - 1
+    pieces = []
+    for window in islice(node.windows, max(0, first), None):
+        if window.start >= stop:
+            break
+        part = piece(window, max(window.start, start), min(window.stop, stop))
+        if part is not None:
+            pieces.append(part)
+    return pieces
+
+
+def _mean(
+    start: float, stop: float, seen: Sequence[tuple[list[Window], Entry]], names: Sequence[str]
+) -> Window:
+    """What several entries saw of the host in the same stretch of time."""
+    joules: dict[str, list[float]] = defaultdict(list)
+    uses: dict[str, list[Use]] = defaultdict(list)
+    busy: list[float] = []
+    for pieces, node in seen:
+        _add(busy, [piece.host_cpu_seconds for piece in pieces])
+        for index, reading in enumerate(node.readings):
+            if reading.scope == 'host':
+                _add(joules[reading.component], [piece.joules[index] for piece in pieces])
+                told = [piece.uses[index] for piece in pieces if piece.uses]
+                uses[reading.component] += [_sum(told)] if any(told) else []
+    return Window(
+        start,
+        stop - start,
+        sum(piece.cpu_seconds for pieces, _ in seen for piece in pieces),
+        _average(busy),
+        tuple(_average(joules[name]) for name in names),
+        tuple(_mean_use(uses[name]) for name in names) if any(uses.values()) else (),
+    )
+
+
+def _add(sums: list[float], values: Sequence[float | None]) -> None:
+    """Append a sum, if all of it is known."""
+    known = [value for value in values if value is not None]
+    if len(known) == len(values):
+        sums.append(sum(known))
+
+
+def _sum(uses: Sequence[Use | None]) -> Use:
+    told = [use for use in uses if use is not None]
+    hosts = sum(use.host_seconds for use in told)
+    return Use(None, hosts, 0.0, sum(use.holders_seconds for use in told))
+
+
+def _average(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _mean_use(uses: Sequence[Use]) -> Use | None:
+    if not uses:
+        return None
+    hosts = sum(use.host_seconds for use in uses) / len(uses)
+    holders = sum(use.holders_seconds for use in uses) / len(uses)
+    return Use(None, hosts, 0.0, holders)
