@@ -11,7 +11,9 @@
     │   ├── SelectionError      18   the filters select nothing
     │   └── ImageError          65   an image that cannot be a T1-weighted head
     ├── LedgerError             65   a ledger that this version cannot read
-    ├── MissingExtraError       69   a package that this command needs is not installed
+    ├── UnavailableError        69   what this command needs is not on this machine
+    │   └── MissingExtraError   69   a package that this command needs is not installed
+    ├── BusyError               75   the machine is too busy to be measured: try again later
     ├── OutputError             73   an output that cannot be created
     └── StorageError            74   reading or writing failed half-way (disk full, say)
 
@@ -26,6 +28,7 @@ from __future__ import annotations
 
 __all__ = [
     'BIDSError',
+    'BusyError',
     'GridError',
     'ImageError',
     'InputError',
@@ -36,6 +39,7 @@ __all__ = [
     'OutputError',
     'SelectionError',
     'StorageError',
+    'UnavailableError',
     'UsageError',
 ]
 
@@ -98,10 +102,20 @@ class LedgerError(NicarbonError):
     exit_code = 65
 
 
-class MissingExtraError(NicarbonError):
-    """Raised when an optional package is needed; names the extra to install."""
+class UnavailableError(NicarbonError):
+    """Raised when this machine lacks what a command needs, such as an energy counter."""
 
     exit_code = 69
+
+
+class MissingExtraError(UnavailableError):
+    """Raised when an optional package is needed; names the extra to install."""
+
+
+class BusyError(NicarbonError):
+    """Raised when other programs disturb a measurement of the idle machine."""
+
+    exit_code = 75
 
 
 class OutputError(NicarbonError):

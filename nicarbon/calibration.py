@@ -1,0 +1,361 @@
+"""Measure once what this machine draws at rest and at work, and keep it.
+
+Idle power decides what a reserved but idle core costs, and peak power what a busy one
+adds. Both are seen by a counter here: at rest first, then while more and more cores are
+kept busy, so that it is known too how straight the line between them is. What is kept
+serves runs that may not read the counter as well as those that may.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+from .burn import burning
+from .errors import BusyError, OutputError, UnavailableError
+from .host import Host, busy_seconds
+from .meters import Meter, Moment
+
+__all__ = ['Calibration', 'Plan', 'Point', 'World', 'calibrate', 'quiet_cores', 'save', 'steps']
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Power at one load.
+
+    Parameters
+    ----------
+    busy_cores : float
+        Cores that were busy, as the kernel counts them: all programs together.
+    watts : float
+        Median of windows, in watts.
+    spread : float
+        Half of the middle 90 % of windows, in watts.
+    windows : int
+        How many there were.
+    dram_watts : float or None
+        Median power of the memory; None where it has no counter.
+    """
+
+    busy_cores: float
+    watts: float
+    spread: float
+    windows: int
+    dram_watts: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What was measured of one machine.
+
+    Parameters
+    ----------
+    host, cpu : str
+    cores : int
+        It is of use on this CPU with as many cores only.
+    idle_watts, peak_watts : float
+        CPU power at rest, and with all cores busy, in watts.
+    idle_spread, peak_spread : float
+        Half of the middle 90 % of the windows of each, in watts.
+    dram_idle_watts : float or None
+        The same of the memory at rest; None where it has no counter.
+    line_deviation : float
+        Largest distance of a point from the line between both, relative to the line.
+    measured_with : str
+        Method of the meter.
+    started : str
+        UTC, ISO 8601.
+    idle_seconds : float
+        How long the machine was at rest.
+    forced : bool
+        Whether other programs were allowed to disturb.
+    ramp : tuple of Point
+        All loads, rest first.
+    """
+
+    host: str
+    cpu: str
+    cores: int
+    idle_watts: float
+    peak_watts: float
+    idle_spread: float
+    peak_spread: float
+    dram_idle_watts: float | None
+    line_deviation: float
+    measured_with: str
+    started: str
+    idle_seconds: float
+    forced: bool
+    ramp: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long to look at what.
+
+    Parameters
+    ----------
+    before_seconds : float
+        Look at how busy the machine is, before anything else.
+    idle_seconds, step_seconds : float
+        Rest, and each load.
+    settle_seconds : float
+        Wait before each load is looked at: fans and clocks follow slowly.
+    window_seconds : float
+        Length of the windows of which the median is taken.
+    force : bool
+        Go on although other programs are at work.
+    """
+
+    before_seconds: float = 3.0
+    idle_seconds: float = 60.0
+    step_seconds: float = 15.0
+    settle_seconds: float = 3.0
+    window_seconds: float = 1.0
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a calibration touches: clocks that can be set, and cores that can be kept busy."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    busy_seconds: Callable[[], float | None] = busy_seconds
+    burning: Callable[[int], AbstractContextManager[None]] = burning
+    usable_cores: Callable[[], int] = field(default=lambda: len(os.sched_getaffinity(0)))
+
+
+def quiet_cores(cores: int) -> float:
+    """Cores that may be busy on a machine at rest.
+
+    A hundredth of all cores moves idle power by as much of the way to peak power; a
+    small machine's own housekeeping takes more than that.
+
+    Examples
+    --------
+    >>> quiet_cores(4), quiet_cores(64)
+    (0.15, 0.64)
+    """
+    return max(0.15, 0.01 * cores)
+
+
+def steps(cores: int) -> tuple[int, ...]:
+    """How many cores to keep busy, one load after the other: quarters of all.
+
+    Examples
+    --------
+    >>> steps(1), steps(2), steps(40)
+    ((1,), (1, 2), (10, 20, 30, 40))
+    """
+    return tuple(sorted({max(1, round(cores * part)) for part in (0.25, 0.5, 0.75, 1.0)}))
+
+
+def calibrate(
+    meters: Sequence[Meter],
+    host: Host,
+    plan: Plan,
+    world: World,
+    say: Callable[[str, float], None] = lambda _phase, _seconds: None,
+) -> Calibration:
+    """Measure this machine.
+
+    Parameters
+    ----------
+    meters : sequence of Meter
+        New ones; one of them a real counter of the CPU.
+    host : Host
+    plan : Plan
+    world : World
+    say : callable
+        Told of each phase and the seconds that it takes, as it begins.
+
+    Returns
+    -------
+    Calibration
+
+    Raises
+    ------
+    UnavailableError
+        When there is no counter, or not all cores are at this process's disposal.
+    BusyError
+        When other programs are at work.
+    """
+    bench = _Bench(meters, host, plan, world)
+    started = datetime.now(timezone.utc).isoformat(timespec='seconds')
+    say('looking whether the machine is at rest', plan.before_seconds)
+    bench.must_be_quiet()
+    say('at rest', plan.idle_seconds)
+    ramp = [bench.point(0, plan.idle_seconds)]
+    for busy in steps(host.cores):
+        say(f'{busy} of {host.cores} cores busy', plan.settle_seconds + plan.step_seconds)
+        with world.burning(busy):
+            world.sleep(plan.settle_seconds)
+            ramp.append(bench.point(busy, plan.step_seconds))
+    idle, peak = ramp[0], ramp[-1]
+    if peak.busy_cores < 0.9 * host.cores:
+        raise UnavailableError(
+            f'only {peak.busy_cores:.1f} of {host.cores} cores could be kept busy (a CPU quota '
+            'of a container or job?): calibrate where all cores are yours'
+        )
+    if not peak.watts > idle.watts:
+        raise UnavailableError(
+            f'the counter {bench.cpu.reading.method} does not follow the load '
+            f'({idle.watts:.1f} W at rest, {peak.watts:.1f} W with all cores busy): '
+            'it is of no use here'
+        )
+    return Calibration(
+        host=host.name,
+        cpu=host.cpu,
+        cores=host.cores,
+        idle_watts=idle.watts,
+        peak_watts=peak.watts,
+        idle_spread=idle.spread,
+        peak_spread=peak.spread,
+        dram_idle_watts=idle.dram_watts,
+        line_deviation=_deviation(ramp),
+        measured_with=bench.cpu.reading.method,
+        started=started,
+        idle_seconds=plan.idle_seconds,
+        forced=plan.force,
+        ramp=tuple(ramp),
+    )
+
+
+def save(calibration: Calibration, path: Path) -> None:
+    """Write a calibration, whole or not at all.
+
+    Parameters
+    ----------
+    calibration : Calibration
+    path : pathlib.Path
+
+    Raises
+    ------
+    OutputError
+    """
+    draft = path.with_name(f'.{path.name}.{os.getpid()}')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps(asdict(calibration), indent=2) + '\n', 'utf-8')
+        draft.chmod(0o644)  # A site's calibration is for every user, whatever root's umask.
+        draft.replace(path)
+    except OSError as error:
+        raise OutputError(f'{path} cannot be written: {error.strerror}') from None
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+
+
+class _Bench:
+    """The machine, with its counters and clocks."""
+
+    def __init__(self, meters: Sequence[Meter], host: Host, plan: Plan, world: World) -> None:
+        self.cpu = _counter(meters)
+        self._dram = next(
+            (m for m in meters if m.reading.component == 'dram' and _counts(m)), None
+        )
+        self._host, self._plan, self._world = host, plan, world
+        usable = world.usable_cores()
+        if usable < host.cores:
+            raise UnavailableError(
+                f'this process may use {usable} of {host.cores} cores only (a job or container '
+                'limit): calibrate where all cores are yours'
+            )
+
+    def must_be_quiet(self) -> None:
+        """Refuse a busy machine."""
+        before, start = self._busy(), self._world.monotonic()
+        self._world.sleep(self._plan.before_seconds)
+        busy = (self._busy() - before) / (self._world.monotonic() - start)
+        self._check(busy, 0, 'this machine is not at rest')
+
+    def point(self, burners: int, seconds: float) -> Point:
+        """Look at one load, window by window."""
+        plan, world = self._plan, self._world
+        powers: list[float] = []
+        memory: list[float] = []
+        begun, busy_before = last, busy_last = world.monotonic(), self._busy()
+        self._look(last, busy_last)
+        while world.monotonic() - begun < seconds - plan.window_seconds / 2:
+            world.sleep(plan.window_seconds)
+            now, busy = world.monotonic(), self._busy()
+            joules, dram = self._look(now, busy)
+            if joules is not None:
+                powers.append(joules / (now - last))
+            if dram is not None:
+                memory.append(dram / (now - last))
+            last, busy_last = now, busy
+            if now - begun >= 5 * plan.window_seconds:
+                self._check((busy - busy_before) / (now - begun), burners, 'disturbed')
+        mean_busy = (busy_last - busy_before) / max(last - begun, 1e-9)
+        self._check(mean_busy, burners, 'disturbed')
+        if len(powers) < 3 or 2 * len(powers) * plan.window_seconds < last - begun:
+            raise UnavailableError(
+                f'the counter {self.cpu.reading.method} told nothing in most windows: see '
+                'nicarbon doctor'
+            )
+        watts = statistics.median(powers)
+        dram_watts = statistics.median(memory) if memory else None
+        return Point(mean_busy, watts, _spread(powers), len(powers), dram_watts)
+
+    def _look(self, now: float, busy: float) -> tuple[float | None, float | None]:
+        moment = Moment(now, busy)
+        dram = self._dram.look(moment).joules if self._dram else None
+        return self.cpu.look(moment).joules, dram
+
+    def _busy(self) -> float:
+        seconds = self._world.busy_seconds()
+        if seconds is None:
+            raise UnavailableError('/proc/stat cannot be read: how busy the machine is is unknown')
+        return seconds
+
+    def _check(self, busy: float, burners: int, what: str) -> None:
+        """Refuse what other programs add to our own load."""
+        limit = quiet_cores(self._host.cores)
+        others = busy - burners
+        if others <= limit or self._plan.force:
+            return
+        raise BusyError(
+            f'{what}: other programs keep {others:.1f} cores busy ({limit:.2f} at most): end '
+            'them and try again, or pass --force'
+        )
+
+
+def _counts(meter: Meter) -> bool:
+    return meter.reading.tier == 'measured' and meter.reading.scope == 'host'
+
+
+def _counter(meters: Sequence[Meter]) -> Meter:
+    """The real counter of the CPU."""
+    for meter in meters:
+        if meter.reading.component == 'cpu' and _counts(meter):
+            return meter
+    raise UnavailableError(
+        'no energy counter of the CPU can be read here, so that there is nothing to calibrate '
+        'with: `nicarbon doctor` says why and what can be done'
+    )
+
+
+def _spread(values: Sequence[float]) -> float:
+    """Half of the middle 90 % of values."""
+    if len(values) < 2:
+        return 0.0
+    cuts = statistics.quantiles(values, n=20, method='inclusive')
+    return (cuts[-1] - cuts[0]) / 2
+
+
+def _deviation(ramp: Sequence[Point]) -> float:
+    """Largest distance from the line between the first and the last point, relative to it."""
+    first, last = ramp[0], ramp[-1]
+    slope = (last.watts - first.watts) / (last.busy_cores - first.busy_cores)
+    lines = [first.watts + slope * (p.busy_cores - first.busy_cores) for p in ramp]
+    return max(abs(p.watts - line) / line for p, line in zip(ramp, lines, strict=True))
