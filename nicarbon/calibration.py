@@ -24,7 +24,8 @@ from .errors import BusyError, OutputError, UnavailableError
 from .host import Host, busy_seconds
 from .meters import Meter, Moment
 
-__all__ = ['Calibration', 'Plan', 'Point', 'World', 'calibrate', 'quiet_cores', 'save', 'steps']
+__all__ = ['Calibration', 'Plan', 'Point', 'World', 'calibrate', 'check_writable']
+__all__ += ['quiet_cores', 'save', 'steps']
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ class Calibration:
     cores : int
         It is of use on this CPU with as many cores only.
     idle_watts, peak_watts : float
-        CPU power at rest, and with all cores busy, in watts.
+        CPU power in watts with no core busy, and with all: the line through the first and
+        the last point of the ramp, by the little that was busy at rest.
     idle_spread, peak_spread : float
         Half of the middle 90 % of the windows of each, in watts.
     dram_idle_watts : float or None
@@ -200,6 +202,13 @@ def calibrate(
         with world.burning(busy):
             world.sleep(plan.settle_seconds)
             ramp.append(bench.point(busy, plan.step_seconds))
+    return _fitted(ramp, bench.cpu.reading.method, host, plan, started)
+
+
+def _fitted(
+    ramp: Sequence[Point], method: str, host: Host, plan: Plan, started: str
+) -> Calibration:
+    """The line through rest and full load, once it is sure that they are both."""
     idle, peak = ramp[0], ramp[-1]
     if peak.busy_cores < 0.9 * host.cores:
         raise UnavailableError(
@@ -208,21 +217,22 @@ def calibrate(
         )
     if not peak.watts > idle.watts:
         raise UnavailableError(
-            f'the counter {bench.cpu.reading.method} does not follow the load '
+            f'the counter {method} does not follow the load '
             f'({idle.watts:.1f} W at rest, {peak.watts:.1f} W with all cores busy): '
             'it is of no use here'
         )
+    slope = (peak.watts - idle.watts) / (peak.busy_cores - idle.busy_cores)
     return Calibration(
         host=host.name,
         cpu=host.cpu,
         cores=host.cores,
-        idle_watts=idle.watts,
-        peak_watts=peak.watts,
+        idle_watts=idle.watts - slope * idle.busy_cores,
+        peak_watts=peak.watts + slope * (host.cores - peak.busy_cores),
         idle_spread=idle.spread,
         peak_spread=peak.spread,
         dram_idle_watts=idle.dram_watts,
-        line_deviation=_deviation(ramp),
-        measured_with=bench.cpu.reading.method,
+        line_deviation=_deviation(ramp, slope),
+        measured_with=method,
         started=started,
         idle_seconds=plan.idle_seconds,
         forced=plan.force,
@@ -253,6 +263,23 @@ def save(calibration: Calibration, path: Path) -> None:
     finally:
         with contextlib.suppress(OSError):
             draft.unlink()
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a file that :func:`save` could not write, before minutes are spent.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+
+    Raises
+    ------
+    OutputError
+    """
+    folder = path.parent
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    if path.is_dir() or not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError(f'{path} cannot be written: give another --output FILE')
 
 
 class _Bench:
@@ -353,9 +380,8 @@ def _spread(values: Sequence[float]) -> float:
     return (cuts[-1] - cuts[0]) / 2
 
 
-def _deviation(ramp: Sequence[Point]) -> float:
-    """Largest distance from the line between the first and the last point, relative to it."""
-    first, last = ramp[0], ramp[-1]
-    slope = (last.watts - first.watts) / (last.busy_cores - first.busy_cores)
-    lines = [first.watts + slope * (p.busy_cores - first.busy_cores) for p in ramp]
-    return max(abs(p.watts - line) / line for p, line in zip(ramp, lines, strict=True))
+def _deviation(ramp: Sequence[Point], slope: float) -> float:
+    """Largest distance from the line through the first point, relative to it."""
+    first = ramp[0]
+    lines = [first.watts + slope * (point.busy_cores - first.busy_cores) for point in ramp]
+    return max(abs(point.watts - line) / line for point, line in zip(ramp, lines, strict=True))
