@@ -156,7 +156,7 @@ def main() -> None:
     parser.add_argument('--watts-idle', type=float, default=40.0, help='all sockets together')
     parser.add_argument('--watts-busy', type=float, default=160.0, help='the same, all cores busy')
     parser.add_argument('--watts-dram', type=float, default=6.0)
-    parser.add_argument('--every', type=float, default=0.05, help='seconds between two moves')
+    parser.add_argument('--every', type=float, default=0.02, help='seconds between two moves')
     parser.add_argument('--seconds', type=float, default=float('inf'))
     parser.add_argument('--ready', type=Path)
     arguments = parser.parse_args()
