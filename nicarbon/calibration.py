@@ -28,6 +28,10 @@ __all__ = ['Calibration', 'Plan', 'Point', 'World', 'calibrate', 'check_writable
 __all__ += ['quiet_cores', 'save', 'steps']
 
 
+GLANCES = 10
+"""Windows over which other programs must be at rest: a second of housekeeping passes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     """Power at one load.
@@ -35,7 +39,7 @@ class Point:
     Parameters
     ----------
     busy_cores : float
-        Cores that were busy, as the kernel counts them: all programs together.
+        Cores that were busy, as the kernel counts them, all programs together: median.
     watts : float
         Median of windows, in watts.
     spread : float
@@ -310,7 +314,9 @@ class _Bench:
         plan, world = self._plan, self._world
         powers: list[float] = []
         memory: list[float] = []
-        begun, busy_before = last, busy_last = world.monotonic(), self._busy()
+        loads: list[float] = []
+        begun = last = world.monotonic()
+        busy_last = self._busy()
         self._look(last, busy_last)
         while world.monotonic() - begun < seconds - plan.window_seconds / 2:
             world.sleep(plan.window_seconds)
@@ -320,11 +326,11 @@ class _Bench:
                 powers.append(joules / (now - last))
             if dram is not None:
                 memory.append(dram / (now - last))
+            loads.append((busy - busy_last) / (now - last))
             last, busy_last = now, busy
-            if now - begun >= 5 * plan.window_seconds:
-                self._check((busy - busy_before) / (now - begun), burners, 'disturbed')
-        mean_busy = (busy_last - busy_before) / max(last - begun, 1e-9)
-        self._check(mean_busy, burners, 'disturbed')
+            if len(loads) >= GLANCES:
+                self._check(statistics.fmean(loads[-GLANCES:]), burners, 'disturbed')
+        self._check(statistics.fmean(loads[-GLANCES:]), burners, 'disturbed')
         if len(powers) < 3 or 2 * len(powers) * plan.window_seconds < last - begun:
             raise UnavailableError(
                 f'the counter {self.cpu.reading.method} told nothing in most windows: see '
@@ -332,7 +338,7 @@ class _Bench:
             )
         watts = statistics.median(powers)
         dram_watts = statistics.median(memory) if memory else None
-        return Point(mean_busy, watts, _spread(powers), len(powers), dram_watts)
+        return Point(statistics.median(loads), watts, _spread(powers), len(powers), dram_watts)
 
     def _look(self, now: float, busy: float) -> tuple[float | None, float | None]:
         moment = Moment(now, busy)
