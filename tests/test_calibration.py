@@ -56,9 +56,7 @@ class Machine:
             self.burners = 0
 
     def world(self, usable: int = CORES) -> World:
-        return World(
-            lambda: self.now, self.sleep, lambda: self.busy, self.burning, lambda: usable
-        )
+        return World(lambda: self.now, self.sleep, lambda: self.busy, self.burning, lambda: usable)
 
     def meters(self) -> list[Meter]:
         return [Counter(self, 'cpu'), Counter(self, 'dram')]
@@ -161,7 +159,7 @@ def test_a_slice_of_the_machine_is_refused() -> None:
         calibrate(machine().meters(), HOST, Plan(), machine().world(usable=2))
     known = machine()
     known.most = 2
-    with pytest.raises(UnavailableError, match='only 2.0 of 4 cores could be kept busy'):
+    with pytest.raises(UnavailableError, match=r'only 2\.0 of 4 cores could be kept busy'):
         calibrate(known.meters(), HOST, Plan(), known.world())
 
 
@@ -177,7 +175,7 @@ def test_it_is_saved_whole_or_not_at_all(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / 'kept').touch()
     for refuse in (check_writable, lambda path: save(got, path)):
-        with pytest.raises(OutputError, match='folder.json cannot be written'):
+        with pytest.raises(OutputError, match=r'folder\.json cannot be written'):
             refuse(folder)
         with pytest.raises(OutputError):
             refuse(path / 'below/a/file.json')
