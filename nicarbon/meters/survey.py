@@ -6,6 +6,7 @@ for each component, and what one of them covers is covered by no other.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 import time
@@ -19,7 +20,7 @@ from . import Meter, dram, hwmon, model, perf, rapl
 from .finding import Candidate, Finding, State, absent
 from .hwmon import Heard, Rest
 
-__all__ = ['Finding', 'Plan', 'State', 'plan', 'survey']
+__all__ = ['Finding', 'Plan', 'State', 'found', 'nvidia', 'plan', 'survey']
 
 _log = logging.getLogger('nicarbon')
 
@@ -106,6 +107,26 @@ def survey(
     return (*made.findings, *_gpu_findings(nvidia() if gpus is None else gpus))
 
 
+@functools.lru_cache(maxsize=16)
+def found(host: Host, sysfs: str) -> Plan:
+    """The plan of this process: what there is to be read is looked for once.
+
+    Parameters
+    ----------
+    host : Host
+    sysfs : str
+
+    Returns
+    -------
+    Plan
+    """
+    made = plan(host, Path(sysfs))
+    for finding in made.findings:
+        if finding.state == 'denied':
+            _log.info('%s by %s: %s', finding.component, finding.method, finding.why)
+    return made
+
+
 def plan(
     host: Host,
     sysfs: Path,
@@ -174,7 +195,7 @@ def _judge(candidate: Candidate, used: dict[str, Candidate]) -> Finding:
 
 def nvidia() -> tuple[Meter, ...]:
     """Meters of NVIDIA's graphics processors; none where there is no sign of a driver."""
-    if not any(Path(path).exists() for path in _LIBRARIES):
+    if not _has_driver():
         return ()
     try:
         module = importlib.import_module('.nvml', __package__)
@@ -184,6 +205,11 @@ def nvidia() -> tuple[Meter, ...]:
     except Exception as error:  # noqa: BLE001 - nothing may break the work
         _log.warning('graphics processors are not seen: %s: %s', type(error).__name__, error)
         return ()
+
+
+@functools.cache
+def _has_driver() -> bool:
+    return any(Path(path).exists() for path in _LIBRARIES)
 
 
 def _gpu_findings(gpus: tuple[Meter, ...]) -> tuple[Finding, ...]:

@@ -63,7 +63,7 @@ def citations(total: Summary, context: Context) -> list[str]:
     keys = [BIDS, NIPYPE]
     keys += [doi for stage in stages(context.tool) if stage.name in ran for doi in stage.cites]
     keys.append(SCI)
-    sources = [total.footprint.intensity.source, *(host.tdp_source for host in context.hosts)]
+    sources = [total.footprint.intensity.source, *(host.power_source for host in context.hosts)]
     if any('codecarbon' in source.lower() for source in sources):
         keys.append(CODECARBON)
     return list(dict.fromkeys(keys))
