@@ -219,18 +219,24 @@ def _fitted(
             f'only {peak.busy_cores:.1f} of {host.cores} cores could be kept busy (a CPU quota '
             'of a container or job?): calibrate where all cores are yours'
         )
-    if not peak.watts > idle.watts:
-        raise UnavailableError(
-            f'the counter {method} does not follow the load '
-            f'({idle.watts:.1f} W at rest, {peak.watts:.1f} W with all cores busy): '
-            'it is of no use here'
+    added = peak.busy_cores - idle.busy_cores
+    if added < host.cores / 2:
+        raise BusyError(
+            f'{idle.busy_cores:.1f} of {host.cores} cores were busy when it should have been at '
+            'rest: not even --force can tell idle power from that'
         )
-    slope = (peak.watts - idle.watts) / (peak.busy_cores - idle.busy_cores)
+    slope = (peak.watts - idle.watts) / added
+    idle_watts = idle.watts - slope * idle.busy_cores
+    if not (slope > 0 and idle_watts > 0):
+        raise UnavailableError(
+            f'the counter {method} does not follow the load ({idle.watts:.1f} W at rest, '
+            f'{peak.watts:.1f} W with all cores busy): it is of no use here'
+        )
     return Calibration(
         host=host.name,
         cpu=host.cpu,
         cores=host.cores,
-        idle_watts=idle.watts - slope * idle.busy_cores,
+        idle_watts=idle_watts,
         peak_watts=peak.watts + slope * (host.cores - peak.busy_cores),
         idle_spread=idle.spread,
         peak_spread=peak.spread,

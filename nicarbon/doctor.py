@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from . import __version__
 from .cputime import adopts_orphans
-from .host import Host
+from .host import Host, calibrated
 from .meters import Meter
 from .meters.survey import Finding
 from .surroundings import Clock, Gpu, Load, access, cgroup, clock, container, gpus, load, writable
@@ -73,7 +73,7 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """What this machine's CPUs are thought to draw."""
+    """What this machine's CPUs are thought to draw, where no counter tells."""
 
     idle_watts: float | None
     peak_watts: float | None
@@ -148,7 +148,7 @@ def examine(
         :func:`nicarbon.host.probe`, :func:`nicarbon.meters.survey.survey` and
         :func:`nicarbon.meters.find`.
     calibrations : sequence of pathlib.Path
-        Where a calibration of this host may be, the one that counts first.
+        Folders in which a calibration of this host may be, the one that counts first.
     folders : mapping of {str : pathlib.Path}
         Purpose and path of folders that are written to.
     environ : mapping
@@ -169,13 +169,13 @@ def examine(
 
     host = ask('machine', look)
     busy = ask('load', lambda: load(os.cpu_count() or 1))
-    machine = counters = run = power = None
+    machine = counters = run = power = saved = None
     if host is not None:
         machine = ask('machine', lambda: _machine(host, environ or {}))
         counters = ask('counters', lambda: tuple(_counter(each) for each in survey(host)))
         run = ask('run', lambda: tuple(_used(meter) for meter in find(host)))
         power = ask('power', lambda: _power(host))
-    saved = ask('calibration', lambda: _saved(calibrations, host))
+        saved = ask('calibration', lambda: _saved(calibrations, host))
     seconds, told = ask('CPU seconds', _cpu_seconds), ask('clock', clock)
     return Diagnosis(
         schema=SCHEMA_VERSION,
@@ -211,7 +211,7 @@ def _machine(host: Host, environ: Mapping[str, str]) -> Machine:
 
 def _counter(finding: Finding) -> Counter:
     path = str(finding.path) if finding.path else None
-    owner, mode, readers = (access(Path(path)) if path else None) or (None, None, None)
+    owner, mode, readers = (access(Path(path.split()[0])) if path else None) or (None, None, None)
     return Counter(
         component=finding.component,
         method=finding.method,
@@ -243,12 +243,14 @@ def _power(host: Host) -> Power:
     )
 
 
-def _saved(calibrations: Sequence[Path], host: Host | None) -> Saved | None:
-    """The calibration that would be taken, and whether it was."""
-    path = next((path for path in calibrations if path.exists()), None)
-    if path is None:
-        return None
-    return Saved(str(path), host is not None and 'calibrat' in host.power_method)
+def _saved(folders: Sequence[Path], host: Host) -> Saved | None:
+    """The calibration that is in use; else the first there is."""
+    there = [folder for folder in folders if (folder / f'{host.name}.json').exists()]
+    bare = replace(host, power_method='')
+    for folder in there:
+        if calibrated(bare, [folder]).power_method:
+            return Saved(str(folder / f'{host.name}.json'), in_use=True)
+    return Saved(str(there[0] / f'{host.name}.json'), in_use=False) if there else None
 
 
 def _cpu_seconds() -> CpuSeconds:

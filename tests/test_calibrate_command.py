@@ -74,6 +74,8 @@ def test_what_root_measures_serves_everybody(tmp_path: Path) -> None:
     site = tmp_path / 'site'
     with powercap(tmp_path / 'tree') as tree:
         done = run(tree, *SHORT, '--force', XDG_CONFIG_DIRS=str(site))
+        if done.returncode in {69, 75} and 'busy' in done.stderr:
+            pytest.skip(f'other programs need this machine: {done.stderr}')
         assert (done.returncode, done.stderr) == (0, '')
         for path in tree.rglob('energy_uj'):
             path.chmod(0o000)

@@ -65,15 +65,14 @@ def diagnose() -> Diagnosis:
     from .. import host, meters
     from ..meters import survey
 
-    name = f'{os.uname().nodename}.json'
     places = host.calibration_folders()
     return examine(
-        host.probe,
+        lambda: host.calibrated(host.probe(), places),
         survey.survey,
         meters.find,
-        calibrations=[folder / name for folder in places],
+        calibrations=places,
         folders={
-            'facts of hosts, for nodes outside a run': _cache(),
+            'facts of this machine, kept between runs': _cache(),
             'calibration, for this user': places[0],
             'calibration, for everybody here': places[-1],
             'work folder and output, here': Path.cwd(),
@@ -153,25 +152,29 @@ def _counters(counters: Sequence[Counter] | None) -> Iterator[str]:
         yield '  none known'
         return
     yield f'  {"component":<11}{"method":<19}{"state":<11}{"tier":<10}{"95 %":<9}read by'
-    for each in counters:
-        seen = each.state in {'used', 'available', 'denied', 'covered'}
-        interval = _factor(each.u_rel) if seen else '–'
-        tier = each.tier if seen else '–'
-        yield (
-            f'  {each.component:<11}{each.method:<19}{each.state:<11}{tier:<10}{interval:<9}'
-            f'{each.readers or "–"}'
-        ).rstrip()
-        if each.path:
-            shown = f' ({each.mode} {each.owner})' if each.mode else ''
-            yield from _wrapped(' ' * 13 + 'file  ', f'{each.path}{shown}')
-        if each.why:
-            yield from _wrapped(' ' * 13 + 'why   ', each.why)
-        if each.mend:
-            yield from _wrapped(' ' * 13 + 'mend  ', each.mend)
+    order = list(dict.fromkeys(each.component for each in counters))
+    before = ''
+    for each in sorted(counters, key=lambda counter: order.index(counter.component)):
+        yield from _one_counter(each, '' if each.component == before else each.component)
+        before = each.component
     states = {each.state for each in counters}
     for state, meaning in _STATES.items():
         if state in states:
             yield f'  {state}: {meaning}'
+
+
+def _one_counter(counter: Counter, component: str) -> Iterator[str]:
+    seen = counter.state in {'used', 'available', 'covered'}
+    interval, tier = (_factor(counter.u_rel), counter.tier) if seen else ('–', '–')
+    yield (
+        f'  {component:<11}{counter.method:<19}{counter.state:<11}{tier:<10}{interval:<9}'
+        f'{counter.readers or ""}'
+    ).rstrip()
+    access = f' ({counter.mode} {counter.owner})' if counter.mode else ''
+    path = f'{counter.path}{access}' if counter.path else ''
+    for label, text in (('file', path), ('why', counter.why), ('mend', counter.mend)):
+        if text:
+            yield from _wrapped(f'{"":13}{label:<6}', text)
 
 
 def _run(found: Diagnosis) -> Iterator[str]:
