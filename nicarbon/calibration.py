@@ -25,7 +25,7 @@ from .host import Host, busy_seconds
 from .meters import Meter, Moment
 
 __all__ = ['Calibration', 'Plan', 'Point', 'World', 'calibrate', 'check_writable']
-__all__ += ['quiet_cores', 'save', 'steps']
+__all__ += ['counter', 'quiet_cores', 'save', 'steps']
 
 
 GLANCES = 10
@@ -191,7 +191,7 @@ def calibrate(
     Raises
     ------
     UnavailableError
-        When there is no counter, or not all cores are at this process's disposal.
+        When there is no counter that follows the load, or not all cores are at this process's disposal.
     BusyError
         When other programs are at work.
     """
@@ -296,10 +296,10 @@ class _Bench:
     """The machine, with its counters and clocks."""
 
     def __init__(self, meters: Sequence[Meter], host: Host, plan: Plan, world: World) -> None:
-        self.cpu = _counter(meters)
-        self._dram = next(
-            (m for m in meters if m.reading.component == 'dram' and _counts(m)), None
-        )
+        cpu = counter(meters, 'cpu')
+        if cpu is None:
+            raise UnavailableError('no energy counter of the CPU can be read here')
+        self.cpu, self._dram = cpu, counter(meters, 'dram')
         self._host, self._plan, self._world = host, plan, world
         usable = world.usable_cores()
         if usable < host.cores:
@@ -369,19 +369,13 @@ class _Bench:
         )
 
 
-def _counts(meter: Meter) -> bool:
-    return meter.reading.tier == 'measured' and meter.reading.scope == 'host'
-
-
-def _counter(meters: Sequence[Meter]) -> Meter:
-    """The real counter of the CPU."""
+def counter(meters: Sequence[Meter], component: str) -> Meter | None:
+    """The real counter of a component of the host, if there is one."""
     for meter in meters:
-        if meter.reading.component == 'cpu' and _counts(meter):
+        seen = meter.reading
+        if (seen.component, seen.tier, seen.scope) == (component, 'measured', 'host'):
             return meter
-    raise UnavailableError(
-        'no energy counter of the CPU can be read here, so that there is nothing to calibrate '
-        'with: `nicarbon doctor` says why and what can be done'
-    )
+    return None
 
 
 def _spread(values: Sequence[float]) -> float:

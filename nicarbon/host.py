@@ -16,6 +16,7 @@ What the CPU draws at rest and at full load is known, best first,
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import zlib
@@ -160,10 +161,10 @@ def calibrated(host: Host, folders: Iterable[Path]) -> Host:
 def _measured(host: Host, told: Mapping[str, Any]) -> Host:
     idle, peak = float(told['idle_watts']), float(told['peak_watts'])
     dram = told.get('dram_idle_watts')
-    if not 0 < idle <= peak:
-        raise ValueError('no CPU draws less at work than at rest')
     # Spreads are watts; as they are seen on both sides, so is the factor.
     spread = max(float(told['idle_spread']) / idle, float(told['peak_spread']) / peak)
+    if not (0 < idle <= peak < math.inf and 0 <= spread < math.inf):
+        raise ValueError('no CPU draws less at work than at rest')
     return replace(
         host,
         idle_watts=idle,

@@ -101,7 +101,7 @@ def tdp_linear(tdp: float) -> dict[str, Any]:
 
 
 def family(cpuinfo: str) -> str:
-    """Microarchitecture of a server CPU.
+    r"""Microarchitecture of a server CPU.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def family(cpuinfo: str) -> str:
     Examples
     --------
     >>> lines = 'vendor_id: GenuineIntel', 'cpu family: 6', 'model: 85', 'stepping: 4'
-    >>> family('\\n'.join(lines)), family('vendor_id: ARM')
+    >>> family('\n'.join(lines)), family('vendor_id: ARM')
     ('Skylake', '')
     """
     name = field(cpuinfo, 'model name')

@@ -82,7 +82,7 @@ class Powercap:
         """Put a counter somewhere; in place, as whoever reads it keeps it open."""
         self._microjoules[zone] = microjoules
         text = f'{int(microjoules)}\n'.encode()
-        handle = os.open(self.path(zone) / 'energy_uj', os.O_WRONLY | os.O_CREAT, 0o444)
+        handle = os.open(self.path(zone) / 'energy_uj', os.O_WRONLY | os.O_CREAT, 0o644)
         try:
             os.pwrite(handle, text, 0)
             os.ftruncate(handle, len(text))

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from command import nicarbon
 from machines import namespaces, on_machine, powercap
+from powercap import Powercap
 
 from nicarbon import host
 from nicarbon.burn import burning
@@ -58,7 +59,13 @@ def test_a_counter_for_root_alone(tmp_path: Path) -> None:
     with powercap(tmp_path / 'tree') as tree:
         for path in tree.rglob('energy_uj'):
             path.chmod(0o400)
-        refused(run(tree, 'calibrate', uid=65534, HOME='/tmp'), 69, 'no energy counter')
+        done = run(tree, 'calibrate', uid=65534, HOME='/tmp')
+    refused(done, 69, 'no energy counter', 'denied', 'only root may read it')
+
+
+def test_a_counter_that_stands_still(tmp_path: Path) -> None:
+    tree = Powercap(tmp_path / 'tree').root
+    refused(run(tree, 'calibrate'), 69, 'no energy counter', 'rapl:powercap is frozen')
 
 
 def test_a_busy_machine(tmp_path: Path) -> None:

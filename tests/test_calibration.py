@@ -148,7 +148,7 @@ class Silent(Counter):
 @pytest.mark.parametrize(
     ('meters', 'words'),
     [
-        ([LoadModel(HOST)], 'no energy counter of the CPU can be read here.*nicarbon doctor'),
+        ([LoadModel(HOST)], 'no energy counter of the CPU can be read here'),
         ([], 'no energy counter'),
         ([Silent(machine(), 'cpu')], 'told nothing'),
         ([Counter(machine(), 'cpu')], 'does not follow the load'),  # of another machine: frozen

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from ..calibration import Calibration, Plan, World, calibrate, check_writable, save
-from ..errors import UsageError
+from ..calibration import Calibration, Plan, World, calibrate, check_writable, counter, save
+from ..errors import UnavailableError, UsageError
+from ..host import Host
 from .options import Parser
 
 __all__ = ['command', 'parser']
@@ -76,14 +77,34 @@ def command(argv: Sequence[str]) -> int:
         idle_seconds=given.idle_seconds, step_seconds=given.step_seconds, force=given.force
     )
     check_writable(path)
+    found = meters.find(machine)
+    if counter(found, 'cpu') is None:
+        raise UnavailableError(_why_none(machine))
     signal.signal(signal.SIGTERM, _terminated)
-    result = calibrate(meters.find(machine), machine, plan, World(), _say)
+    result = calibrate(found, machine, plan, World(), _say)
     save(result, path)
     _show(result)
     _print(f'Saved: {path}')
     if given.output is None:
         _print('Runs on this machine use it from now on.')
     return 0
+
+
+def _why_none(machine: Host) -> str:
+    """Why there is no counter of the CPU: of the one that comes nearest to counting."""
+    from ..meters.survey import survey
+
+    order = ('denied', 'frozen', 'absent')
+    lacking = [each for each in survey(machine, gpus=()) if each.state in order]
+    cpu = [each for each in lacking if each.component == 'cpu']
+    why = ''
+    if cpu:
+        nearest = min(cpu, key=lambda each: order.index(each.state))
+        why = f' ({nearest.method} is {nearest.state}: {nearest.why})'
+    return (
+        f'no energy counter of the CPU can be read here{why}: '
+        '`nicarbon doctor` says what would mend it'
+    )
 
 
 def _place(folders: Sequence[Path]) -> Path:

@@ -174,7 +174,7 @@ def _one_counter(counter: Counter, component: str) -> Iterator[str]:
     path = f'{counter.path}{access}' if counter.path else ''
     for label, text in (('file', path), ('why', counter.why), ('mend', counter.mend)):
         if text:
-            yield from _wrapped(f'{"":13}{label:<6}', text)
+            yield from _wrapped(f'{"":6}{label:<6}', text)
 
 
 def _run(found: Diagnosis) -> Iterator[str]:

@@ -205,6 +205,8 @@ def moving(
     """
     step = 0.002
     still = {counter: counter.read(clock()) for counter in counters}
+    if None in still.values():
+        return False
     for _ in range(round(1.5 * FROZEN_SECONDS / step)):
         if not still:
             break

@@ -207,10 +207,10 @@ def _missing(host: Host, root: Path, component: str, others: bool) -> tuple[str,
     """Why there is no zone, and what would make one."""
     if others:
         return f'this processor has no zone of its {component}', ''
-    if any(Path(mark).exists() for mark in ('/.dockerenv', '/run/.containerenv')):
-        return 'hidden from this container, or not there', BIND
     if host.virtual:
         return 'a virtual machine: its host shows it no counter', ''
+    if any(Path(mark).exists() for mark in ('/.dockerenv', '/run/.containerenv')):
+        return 'hidden from this container, or not there', BIND
     return f'{root} holds no zone', MODULE
 
 
