@@ -80,6 +80,8 @@ def command(argv: Sequence[str]) -> int:
     found = meters.find(machine)
     if counter(found, 'cpu') is None:
         raise UnavailableError(_why_none(machine))
+    if given.output is None and os.geteuid() == 0:
+        os.umask(0o022)  # Everybody is to find it, whatever root keeps to itself.
     signal.signal(signal.SIGTERM, _terminated)
     result = calibrate(found, machine, plan, World(), _say)
     save(result, path)

@@ -151,30 +151,30 @@ def _counters(counters: Sequence[Counter] | None) -> Iterator[str]:
     if not counters:
         yield '  none known'
         return
-    yield f'  {"component":<11}{"method":<19}{"state":<11}{"tier":<10}{"95 %":<9}read by'
-    order = list(dict.fromkeys(each.component for each in counters))
-    before = ''
-    for each in sorted(counters, key=lambda counter: order.index(counter.component)):
-        yield from _one_counter(each, '' if each.component == before else each.component)
-        before = each.component
+    yield f'    {"method":<19}{"state":<11}{"tier":<10}{"95 %":<9}read by'
+    for component in dict.fromkeys(each.component for each in counters):
+        yield f'  {component}'
+        for each in counters:
+            if each.component == component:
+                yield from _one_counter(each)
     states = {each.state for each in counters}
     for state, meaning in _STATES.items():
         if state in states:
             yield f'  {state}: {meaning}'
 
 
-def _one_counter(counter: Counter, component: str) -> Iterator[str]:
+def _one_counter(counter: Counter) -> Iterator[str]:
     seen = counter.state in {'used', 'available', 'covered'}
     interval, tier = (_factor(counter.u_rel), counter.tier) if seen else ('–', '–')
     yield (
-        f'  {component:<11}{counter.method:<19}{counter.state:<11}{tier:<10}{interval:<9}'
+        f'    {counter.method:<19}{counter.state:<11}{tier:<10}{interval:<9}'
         f'{counter.readers or ""}'
     ).rstrip()
     access = f' ({counter.mode} {counter.owner})' if counter.mode else ''
     path = f'{counter.path}{access}' if counter.path else ''
     for label, text in (('file', path), ('why', counter.why), ('mend', counter.mend)):
         if text:
-            yield from _wrapped(f'{"":6}{label:<6}', text)
+            yield from _wrapped(f'{"":8}{label:<6}', text)
 
 
 def _run(found: Diagnosis) -> Iterator[str]:
