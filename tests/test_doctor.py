@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import time
 from dataclasses import fields, is_dataclass, replace
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
-from command import nicarbon
+from command import NICARBON, nicarbon
 from machines import namespaces, on_machine, powercap
 
 from nicarbon import host, meters, surroundings
@@ -43,6 +44,14 @@ def test_the_command_is_quick_and_says_it_all(tmp_path: Path) -> None:
     assert 'Could not be found out' not in done.stdout
     assert list(tmp_path.iterdir()) == []
     assert nicarbon('doctor', '--jsno', cwd=tmp_path).returncode == 2
+
+
+def test_it_prints_to_anything(tmp_path: Path) -> None:
+    done = nicarbon('doctor', cwd=tmp_path, PYTHONIOENCODING='ascii')
+    assert (done.returncode, done.stderr) == (0, '')
+    pipe = f'{shlex.quote(NICARBON)} doctor | true; exit ${{PIPESTATUS[0]}}'
+    done = subprocess.run(['bash', '-c', pipe], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, '')
 
 
 def test_json_is_one_object_of_known_facts(tmp_path: Path) -> None:

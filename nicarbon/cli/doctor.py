@@ -56,8 +56,18 @@ def doctor(argv: Sequence[str]) -> int:
     given = parser().parse_args(argv)
     found = diagnose()
     text = json.dumps(asdict(found), indent=2) if given.json else '\n'.join(words(found))
-    sys.stdout.write(text + '\n')
+    _write(text + '\n')
     return 0
+
+
+def _write(text: str) -> None:
+    """Print, also to a reader that has gone."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more when it ends, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def diagnose() -> Diagnosis:
