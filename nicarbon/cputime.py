@@ -24,7 +24,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ['TreeClock', 'is_running', 'process_start']
+__all__ = ['TreeClock', 'adopts_orphans', 'is_running', 'process_start']
 
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37  # linux/prctl.h
 _TICK = os.sysconf('SC_CLK_TCK')
@@ -156,6 +156,11 @@ def is_running(pid: int, start: str) -> bool:
     """
     fields = _stat(pid)
     return bool(start) and bool(fields) and fields[19] == start and fields[0] != 'Z'
+
+
+def adopts_orphans() -> bool:
+    """Whether this system lets a process be the parent of its orphaned descendants."""
+    return _libc() is not None
 
 
 @functools.cache

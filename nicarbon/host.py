@@ -29,16 +29,8 @@ from typing import Any
 from .entry import Tier
 from .processor import family, field, power, tdp_linear, tdp_watts
 
-__all__ = [
-    'Host',
-    'boot_id',
-    'busy_seconds',
-    'cached',
-    'calibrated',
-    'probe',
-    'read',
-    'slept_seconds',
-]
+__all__ = ['Host', 'boot_id', 'busy_seconds', 'cached', 'calibrated', 'calibration_folders']
+__all__ += ['probe', 'read', 'slept_seconds']
 
 U_CALIBRATED = 1.5
 """Uncertainty at 95 % of a line between powers that were measured on this machine: it
@@ -236,7 +228,7 @@ def cached(folder: Path | str | None = None) -> Host:
     """
     name = os.uname().nodename
     if name not in _here:
-        _here[name] = calibrated(_kept(name), _calibrations())
+        _here[name] = calibrated(_kept(name), calibration_folders())
     host = _here[name]
     if folder is not None:
         path = Path(folder) / f'{name}.json'
@@ -261,7 +253,8 @@ def _kept(name: str) -> Host:
     return host
 
 
-def _calibrations() -> list[Path]:
+def calibration_folders() -> list[Path]:
+    """Where a calibration is looked for: the user's own folder, then the site's."""
     from platformdirs import site_config_path, user_config_path
 
     return [path('nicarbon') / 'calibration' for path in (user_config_path, site_config_path)]

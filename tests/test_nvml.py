@@ -149,7 +149,10 @@ def test_idle_power_is_known_only_from_an_idle_gpu(host: str) -> None:
 
 
 def test_a_watch_writes_down_what_a_gpu_did(host: str, tmp_path: Path) -> None:
-    library, machine = StandIn(), Host('h', 'X', 2, 1, 8.0, False, 100.0, 'x', 'modelled', 2.0)
+    library, machine = (
+        StandIn(),
+        Host('h', 'X', 2, 1, 8.0, False, 12.0, 82.0, 'model:ccf', '', 'modelled', 1.5),
+    )
     library.boards[0].running = {os.getpid(): 40, THEIRS: 40}
     ledger_folder = tmp_path / 'ledger'
     ledger_folder.mkdir()

@@ -7,6 +7,7 @@ turns errors into exit codes.
 from __future__ import annotations
 
 import errno
+import io
 import sys
 import tempfile
 import traceback
@@ -33,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .commands import run
     from .options import explain
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors='replace')  # No ± in ASCII: a question mark will do.
     try:
         return run(list(sys.argv[1:] if argv is None else argv))
     except NicarbonError as error:

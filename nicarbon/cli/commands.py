@@ -15,9 +15,9 @@ __all__ = ['parser', 'run']
 _EPILOG = """\
 exit codes: 0 done; 1 some participant failed; 2 unknown option; 16 not BIDS;
 17 unknown level; 18 nothing selected; 64 options make no sense; 65 data that
-cannot be used; 66 input missing; 69 a package is missing; 70 a fault of
-nicarbon; 73 output cannot be created; 74 disk full or broken; 130 Ctrl-C;
-143 SIGTERM.
+cannot be used; 66 input missing; 69 a package or a counter is missing; 70 a
+fault of nicarbon; 73 output cannot be created; 74 disk full or broken; 75 the
+machine is too busy to calibrate; 130 Ctrl-C; 143 SIGTERM.
 
 Options may also stand in a TOML file (--config-file) or in the environment
 (NICARBON_GRID=FR); flags win.
@@ -26,6 +26,8 @@ other commands:
   nicarbon account OUT_DIR [--grid ZONE] [--pue PUE]   account again, run nothing
   nicarbon demo [DIR]                                  two heads, start to end
   nicarbon exec [-o OUT_DIR] -- CMD [ARG ...]          record any program
+  nicarbon doctor [--json]                             what can be measured here
+  nicarbon calibrate                                   measure idle and peak power
 """
 
 
@@ -43,7 +45,9 @@ def run(argv: Sequence[str]) -> int:
     """
     commands: dict[str, Callable[[Sequence[str]], int]] = {
         'account': _account,
+        'calibrate': _calibrate,
         'demo': _demo,
+        'doctor': _doctor,
         'exec': _exec,
     }
     if argv and argv[0] in commands:
@@ -120,6 +124,18 @@ def _account(argv: Sequence[str]) -> int:
     flags(again, 'grid', 'pue', 'config_file', 'dry_run')
     given = vars(again.parse_args(argv))
     return _report(given.pop('out_dir'), given, group=True)
+
+
+def _doctor(argv: Sequence[str]) -> int:
+    from .doctor import doctor
+
+    return doctor(argv)
+
+
+def _calibrate(argv: Sequence[str]) -> int:
+    from .calibrate import command
+
+    return command(argv)
 
 
 def _report(out_dir: Path, given: dict[str, object], *, group: bool) -> int:

@@ -1,0 +1,206 @@
+"""What surrounds a process: container, cgroup, GPUs, clock, other programs.
+
+Small looks at files of the kernel; nothing here is asked while a node is measured.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import stat
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from .calibration import quiet_cores
+from .host import busy_seconds
+
+__all__ = ['Clock', 'Gpu', 'Load', 'cgroup', 'clock', 'container', 'gpus', 'load']
+__all__ += ['access', 'writable']
+
+LOAD_SECONDS = 0.4
+"""How long to look at what other programs do."""
+
+_UNSYNCHRONISED = 5  # TIME_ERROR of adjtimex(2)
+_VENDORS = {'0x1002': 'AMD', '0x8086': 'Intel', '0x10de': 'NVIDIA'}
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A GPU that this machine shows; its counters are among the counters."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What other programs keep busy."""
+
+    seconds: float
+    busy_cores: float | None
+    quiet_cores: float
+    quiet: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """What time is told by."""
+
+    utc: str
+    synchronised: bool | None
+    source: str | None
+    resolution_seconds: float
+    suspended_seconds: float | None
+
+
+def container(environ: Mapping[str, str], root: Path = Path('/')) -> str | None:
+    """Which kind of container this process is in, if any.
+
+    Examples
+    --------
+    >>> container({'APPTAINER_CONTAINER': '/x.sif'})
+    'apptainer'
+    """
+    for name in ('apptainer', 'singularity'):
+        if f'{name.upper()}_CONTAINER' in environ:
+            return name
+    if (root / 'run/.containerenv').exists():
+        return 'podman'
+    if (root / '.dockerenv').exists():
+        return 'docker'
+    groups = _text(root / 'proc/1/cgroup')
+    known = ('kubepods', 'docker', 'libpod', 'lxc')
+    return next((name for name in known if name in groups), None)
+
+
+def gpus(root: Path = Path('/')) -> tuple[Gpu, ...]:
+    """GPUs by what their drivers show; no library is asked."""
+    found: dict[str, str] = {}
+    for card in sorted((root / 'sys/class/drm').glob('card[0-9]*')):
+        vendor = _VENDORS.get(_text(card / 'device/vendor'))
+        if vendor:
+            found.setdefault((card / 'device').resolve().name, f'{vendor} GPU')
+    for card in sorted((root / 'proc/driver/nvidia/gpus').glob('*')):
+        lines = _text(card / 'information').splitlines()
+        model = (line.partition(':')[2].strip() for line in lines if line.startswith('Model'))
+        found[card.name] = next(model, 'NVIDIA GPU')
+    return tuple(Gpu(name, address) for address, name in found.items())
+
+
+def access(path: Path) -> tuple[str, str, str] | None:
+    """Owner, mode and readers of a file.
+
+    Returns
+    -------
+    tuple of str or None
+        ``root:root``, ``-r--------`` and ``root``, say; None when there is no such file.
+    """
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    owner = f'{_user(about.st_uid)}:{_group(about.st_gid)}'
+    return owner, stat.filemode(about.st_mode), _readers(about)
+
+
+def _readers(about: os.stat_result) -> str:
+    """Who may read a file, by its mode."""
+    if about.st_mode & stat.S_IROTH:
+        return 'everybody'
+    users = [_user(about.st_uid)] if about.st_mode & stat.S_IRUSR else []
+    if about.st_uid:
+        users.insert(0, 'root')
+    elif not users:
+        users = ['root']  # Permissions are not for root.
+    if about.st_mode & stat.S_IRGRP and about.st_gid:
+        users.append(f'group {_group(about.st_gid)}')
+    return ', '.join(users)
+
+
+def _user(number: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def _group(number: int) -> str:
+    import grp
+
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
+
+
+def cgroup(root: Path = Path('/')) -> tuple[int | None, str | None, bool]:
+    """Version, file that counts CPU time of this process's group, and whether it is ours."""
+    paths: dict[str, str] = {}
+    for line in _text(root / 'proc/self/cgroup').splitlines():
+        _, names, path = line.split(':', 2)
+        paths |= dict.fromkeys(names.split(',') if names else ['v2'], path.lstrip('/'))
+    top = root / 'sys/fs/cgroup'
+    candidates = (
+        (2, top / paths.get('v2', ''), 'cpu.stat'),
+        (1, top / 'cpuacct' / paths.get('cpuacct', ''), 'cpuacct.usage'),
+        # In a container the path is the host's, and its root is ours.
+        (1, top / 'cpuacct', 'cpuacct.usage'),
+    )
+    for version, folder, name in candidates:
+        if (folder / name).is_file() and os.access(folder / name, os.R_OK):
+            return version, str(folder / name), os.access(folder, os.W_OK)
+    return (2 if 'v2' in paths else 1, None, False) if paths else (None, None, False)
+
+
+def load(cores: int) -> Load:
+    """Busy cores, without this process."""
+    begin, own, busy = time.monotonic(), time.process_time(), busy_seconds()
+    time.sleep(LOAD_SECONDS)
+    seconds = time.monotonic() - begin
+    after, limit = busy_seconds(), quiet_cores(cores)
+    if busy is None or after is None:
+        return Load(seconds, None, limit, None)
+    others = max(0.0, after - busy - (time.process_time() - own)) / seconds
+    return Load(round(seconds, 3), round(others, 2), limit, others <= limit)
+
+
+def clock() -> Clock:
+    """Time, and who keeps it."""
+    asleep = None
+    if hasattr(time, 'CLOCK_BOOTTIME'):
+        asleep = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+    source = _text(Path('/sys/devices/system/clocksource/clocksource0/current_clocksource'))
+    return Clock(
+        utc=datetime.now(timezone.utc).isoformat(timespec='seconds'),
+        synchronised=_synchronised(),
+        source=source or None,
+        resolution_seconds=time.get_clock_info('monotonic').resolution,
+        suspended_seconds=None if asleep is None else round(max(0.0, asleep), 1),
+    )
+
+
+def _synchronised() -> bool | None:
+    """Whether the kernel believes its clock to be set by a server; asked, never set."""
+    try:
+        state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(1024))
+    except (OSError, AttributeError):
+        return None
+    return None if state < 0 else state != _UNSYNCHRONISED
+
+
+def writable(path: Path) -> bool:
+    """Whether a folder, or the nearest one above that exists, may be written to."""
+    there = next(each for each in (path, *path.parents) if each.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text('utf-8', 'replace').strip()
+    except OSError:
+        return ''
