@@ -19,7 +19,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -237,8 +237,9 @@ class Watch:
     def _summary(self) -> Entry:
         """The entry as it stands."""
         outcome, error = self._failure or ('ran', '')
-        return replace(
-            summed(self._entry, tuple(self._windows)),
+        return summed(
+            self._entry,
+            tuple(self._windows),
             outcome=outcome,
             error=error,
             suspended_seconds=max(0.0, self._slept_seconds() - self._slept),
