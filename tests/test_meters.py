@@ -6,6 +6,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from nicarbon.entry import Reading
 from nicarbon.host import Host
-from nicarbon.meters import Fake, Meter, Moment, dram, find, hwmon, model, perf, rapl
+from nicarbon.meters import Fake, Meter, Moment, dram, find, model, perf, rapl
 from nicarbon.meters.counter import CounterMeter, FileCounter, counted
 from nicarbon.meters.survey import Plan, plan, survey
 
@@ -567,11 +568,26 @@ class TestSurvey:
 
 def test_a_file_counter_finds_what_replaced_its_file(tmp_path: Path) -> None:
     path = write(tmp_path / 'energy_uj', 1000)
-    counter = FileCounter(str(path), None, 400.0)
-    meter = CounterMeter(Fake(1.0).reading, [counter])
+    meter = CounterMeter(Fake(1.0).reading, [FileCounter(str(path), None, 400.0)])
     meter.look(Moment(0.0))
     path.unlink()
-    write(path, 5000)
     assert meter.look(Moment(5.0)).joules is None
-    assert meter.look(Moment(10.0)).joules == pytest.approx(0.004)
-    assert hwmon.U_GAUGE > rapl.U_RAPL
+    write(path, 5000)
+    assert meter.look(Moment(10.0)).joules is None
+    write(path, 9000)
+    assert meter.look(Moment(15.0)).joules == pytest.approx(0.004)
+
+
+def test_counters_are_shared_by_threads_and_leave_no_file_open(tmp_path: Path) -> None:
+    rig = rapl_rig(tmp_path)
+    before = len(os.listdir('/proc/self/fd'))
+    meters = [rig.make() for _ in range(4)]
+
+    def look(meter: Meter) -> list[float | None]:
+        return [meter.look(Moment(rig.now + 0.001 * n)).joules for n in range(200)]
+
+    with ThreadPoolExecutor() as pool:
+        for seen in pool.map(look, meters):
+            assert seen[0] is None
+            assert set(seen[1:90]) == {0.0}
+    assert len(os.listdir('/proc/self/fd')) == before

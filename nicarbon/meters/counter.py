@@ -97,13 +97,8 @@ class Counter:
             shown = self._fetch()
         except (OSError, ValueError):
             shown = None
-        if shown is None:
-            self._release()
-        elif shown != self._shown:
-            self._moved = now
-        elif self.frozen(now):
-            self._release()  # Whatever stood here may have been replaced.
-        self._shown = shown
+        if shown != self._shown:
+            self._shown, self._moved = shown, now
         return shown
 
     def frozen(self, now: float) -> bool:
@@ -117,28 +112,19 @@ class Counter:
     def _fetch(self) -> float | None:
         raise NotImplementedError
 
-    def _release(self) -> None:
-        """Let go of it; the next look opens it again."""
-
 
 class FileCounter(Counter):
-    """A counter in a file that is kept open.
+    """A counter in a file, opened anew each time: that takes microseconds, and leaves
+    nothing that threads and forked processes would have to share.
 
     A count of 0 is no count: virtual machines show it where there is nothing.
     """
 
-    def __init__(self, path: str, span: float | None, max_watts: float) -> None:
-        super().__init__(path, span, max_watts)
-        self._handle: int | None = None
-
     def _fetch(self) -> float | None:
-        if self._handle is None:
-            self._handle = os.open(self.path, os.O_RDONLY)
-        return int(os.pread(self._handle, 32, 0)) or None
-
-    def _release(self) -> None:
-        handle, self._handle = self._handle, None
-        if handle is not None:
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            return int(os.read(handle, 32)) or None
+        finally:
             os.close(handle)
 
 
