@@ -157,6 +157,9 @@ def _component(name: str, readings: Sequence[Reading], total: Summary) -> Compon
     methods = ', '.join(dict.fromkeys(reading.method for reading in seen))
     if len(seen) < len(readings):
         methods += f'; not seen in {len(readings) - len(seen)} of {len(readings)} readings'
+    least = min(reading.coverage for reading in seen)
+    if least < 0.9995:
+        methods += f'; with gaps, in one stage {percent(1 - least)} of its time'
     joules = total.components.get(name, 0.0)
     unit = scale([joules], ENERGY)
     number = unit.number(joules, joules / worst.u_rel, joules * worst.u_rel)
