@@ -14,7 +14,7 @@ from pathlib import Path
 
 import rivals
 from report import Row, Table
-from rivals import NICARBON, TOOLS, Failed, Tool
+from rivals import NICARBON, TOOLS, RunError, Tool
 
 SUBJECTS = 5000
 
@@ -35,7 +35,7 @@ def starting(ledger: Path, repeats: int) -> Table:
         try:
             imports = _wall([rivals.python(tool.pins), '-c', tool.imports], repeats)
             answers = [rivals.ask(tool, ledger, do='cost', repeats=20) for _ in range(repeats)]
-        except Failed as error:
+        except RunError as error:
             table.rows.append(Row((tool.name, rivals.version(tool), str(error), '', '', '')))
             continue
         imports = (imports - bare[tool.pins]) * 1e3
@@ -73,7 +73,9 @@ def sampling(ledger: Path, seconds: float) -> Table:
         if tool.interval is not None or interval is None
     ]
     with ThreadPoolExecutor(len(asked)) as pool:
-        cells = dict(zip(asked, pool.map(lambda a: _sampling(*a, ledger, seconds), asked)))
+        cells = dict(
+            zip(asked, pool.map(lambda a: _sampling(*a, ledger, seconds), asked), strict=True)
+        )
     for tool in dict.fromkeys(tool for tool, _ in asked):
         usual = 'does not sample' if tool.interval is None else f'{tool.interval:g}'
         every = cells.get((tool, 1.0))
@@ -92,12 +94,10 @@ def sampling(ledger: Path, seconds: float) -> Table:
     return table
 
 
-def _sampling(
-    tool: Tool, interval: float | None, ledger: Path, seconds: float
-) -> float | str:
+def _sampling(tool: Tool, interval: float | None, ledger: Path, seconds: float) -> float | str:
     try:
         answer = rivals.ask(tool, ledger, do='sampling', interval=interval, seconds=seconds)
-    except Failed as error:
+    except RunError as error:
         return str(error)
     return answer['cpu_seconds_per_hour']
 
@@ -124,7 +124,9 @@ def _full_series() -> tuple[float, float]:
         subprocess.Popen(['/bin/sleep', '600']) as child,
     ):
         host = cached(folder)
-        with Watch(Label(kind='run'), host, find(host), Path(folder), window_seconds=3600) as watch:
+        with Watch(
+            Label(kind='run'), host, find(host), Path(folder), window_seconds=3600
+        ) as watch:
             for _ in range(MAX_WINDOWS + 1):
                 watch.look()
             look = spent(watch.look, MAX_WINDOWS // 2 + 1)
@@ -177,7 +179,7 @@ def _wall(command: list[str], repeats: int) -> float:
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         times.append(time.perf_counter() - begin)
         if done.returncode:
-            raise Failed(f'fails: {(done.stderr.strip().splitlines() or ["?"])[-1][:120]}')
+            raise RunError(f'fails: {(done.stderr.strip().splitlines() or ["?"])[-1][:120]}')
     return statistics.median(times)
 
 
@@ -186,7 +188,7 @@ def _installed() -> set[str | None]:
     for pins in {tool.pins for tool in TOOLS}:
         try:
             rivals.python(pins)
-        except Failed:
+        except RunError:
             continue
         found.add(pins)
     return found

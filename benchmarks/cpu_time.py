@@ -8,7 +8,7 @@ import cgroup
 import loads
 import rivals
 from report import Row, Table
-from rivals import NICARBON, TOOLS, Failed, Tool
+from rivals import NICARBON, TOOLS, RunError, Tool
 
 SHOWN = ('nicarbon', 'codecarbon process', 'codecarbon machine', 'carbontracker', 'eco2ai', 'zeus')
 KNOWN_SECONDS = {
@@ -24,10 +24,12 @@ KNOWN_SECONDS = {
 }
 
 
-def seen(ledger: Path, quick: bool) -> Table:
+def seen(ledger: Path, *, quick: bool) -> Table:
     """Per cent of the CPU time by the kernel's own count."""
     with cgroup.cgroup() as group:
-        truth = 'the kernel counted for a control group' if group else 'the loads were told to burn'
+        truth = (
+            'the kernel counted for a control group' if group else 'the loads were told to burn'
+        )
     tools = [tool for tool in TOOLS if tool.name in SHOWN]
     table = Table(
         'CPU time that is seen, % of the true',
@@ -52,6 +54,8 @@ def seen(ledger: Path, quick: bool) -> Table:
 
 
 _reference: dict[str, float] = {}
+_silent: set[str] = set()
+"""Tools that had nothing to say: they are not asked again."""
 
 
 def _row(
@@ -62,12 +66,17 @@ def _row(
         if tool not in tools_run:
             cells.append('–')
             continue
+        if tool.name in _silent:
+            cells.append('nothing')
+            continue
         try:
             truth, share = _share(tool, name, ledger)
-        except Failed as error:
+        except RunError as error:
             cells.append(str(error))
             continue
         cells.append('nothing' if share is None else f'{100 * share:.1f}')
+        if share is None:
+            _silent.add(tool.name)
         if tool is NICARBON and share is not None:
             cells[0] = f'{truth:.2f}'
             table.floor(f'CPU time seen: {name}', 100 * share, 102, '%', least=98)
@@ -80,7 +89,7 @@ def _share(tool: Tool, name: str, ledger: Path) -> tuple[float, float | None]:
         answer = rivals.ask(tool, ledger, do='cpu_time', load=name, cgroup=str(group or ''))
     truth = answer['truth'] or KNOWN_SECONDS.get(name)
     if not truth:
-        raise Failed('no truth: no control group')
+        raise RunError('no truth: no control group')
     if 'cpu_seconds' in answer:
         return truth, answer['cpu_seconds'] / truth
     if answer.get('cpu_joules') is None:

@@ -46,7 +46,7 @@ TOOLS = (
 )
 
 
-class Failed(Exception):
+class RunError(Exception):
     """Why a tool has no figure; the message is what its row says."""
 
 
@@ -60,12 +60,19 @@ def python(pins: str | None) -> str:
     stamp = folder / 'installed.txt'
     if not stamp.exists() or stamp.read_text() != wanted:
         print(f'installing {pins} into {folder.relative_to(HERE.parent)}', flush=True)
-        pip = [str(folder / 'bin' / 'pip'), 'install', '--quiet', '--disable-pip-version-check']
+        pip = [
+            str(folder / 'bin' / 'python'),
+            '-m',
+            'pip',
+            'install',
+            '--quiet',
+            '--disable-pip-version-check',
+        ]
         try:
             subprocess.run([sys.executable, '-m', 'venv', str(folder)], check=True)
             subprocess.run([*pip, '-r', str(HERE / pins)], check=True)
         except (OSError, subprocess.CalledProcessError) as error:
-            raise Failed('cannot be installed') from error
+            raise RunError('cannot be installed') from error
         stamp.write_text(wanted)
     return str(folder / 'bin' / 'python')
 
@@ -75,7 +82,7 @@ def version(tool: Tool) -> str:
     code = f'from importlib.metadata import version; print(version({tool.package!r}))'
     try:
         return _output([python(tool.pins), '-c', code]).strip()
-    except Failed as error:
+    except RunError as error:
         return str(error)
 
 
@@ -100,7 +107,7 @@ def parse(output: str) -> dict[str, Any]:
     for line in reversed(output.splitlines()):
         if line.startswith('RESULT '):
             return json.loads(line.removeprefix('RESULT '))
-    raise Failed('no answer')
+    raise RunError('no answer')
 
 
 def _output(command: list[str], environment: dict[str, str] | None = None) -> str:
@@ -109,5 +116,5 @@ def _output(command: list[str], environment: dict[str, str] | None = None) -> st
     )
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or [f'exit {done.returncode}']
-        raise Failed(f'fails: {lines[-1][:120]}')
+        raise RunError(f'fails: {lines[-1][:120]}')
     return done.stdout

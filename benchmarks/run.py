@@ -40,14 +40,14 @@ def measure(arguments: argparse.Namespace, folder: Path) -> list[Table]:
         print(f'\n{table.markdown()}', flush=True)
         return table
 
-    started = done(cost.starting(ledger, 1 if quick else 7))
+    started = done(cost.starting(ledger, 1 if quick else 5))
     done(cost.sampling(ledger, 8 if quick else 60))
     done(cost.command_line(folder))
-    done(cpu_time.seen(ledger, quick))
-    for table in side_by_side.tables(folder, 2.0 if quick else 8.0):
-        done(table)
+    done(cpu_time.seen(ledger, quick=quick))
+    names = ('nicarbon', 'codecarbon process', 'zeus') if quick else side_by_side.SHOWN
+    done(side_by_side.compared(folder, 2.0 if quick else 8.0, names))
     nodes = arguments.nodes or (100 if quick else 1000)
-    pairs = arguments.pairs or (1 if quick else 4)
+    pairs = arguments.pairs or (1 if quick else 3)
     done(workflow.ratios(nodes, pairs, cost.warm_ms(started)))
     return tables
 
@@ -58,8 +58,10 @@ def document(tables: list[Table], command: str, seconds: float) -> str:
     head = [
         '# Results',
         '',
-        f'Made by `{command}` on {datetime.now(timezone.utc):%Y-%m-%d} in {seconds / 60:.0f} '
-        f'minutes, on this: {report.machine()}.',
+        (
+            f'Made by `{command}` on {datetime.now(timezone.utc):%Y-%m-%d} in '
+            f'{seconds / 60:.0f} minutes, on this: {report.machine()}.'
+        ),
         '',
         f'Versions: {", ".join(versions)}.',
         '',
@@ -72,13 +74,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--quick', action='store_true', help='in three minutes, and roughly')
     parser.add_argument('--nodes', type=int, help='of the Nipype workflow (1000)')
-    parser.add_argument('--pairs', type=int, help='how often it runs, metered and not (4)')
+    parser.add_argument('--pairs', type=int, help='how often it runs, metered and not (3)')
     parser.add_argument('--output', type=Path, help='where to write (RESULTS.md; quick: nowhere)')
     arguments = parser.parse_args()
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         tables = measure(arguments, Path(folder))
-    command = ' '.join(['make bench', *sys.argv[1:]])
+    words = ' '.join(sys.argv[1:])
+    command = f"make bench BENCH='{words}'" if words else 'make bench'
     text = document(tables, command, time.monotonic() - begin)
     print(report.floors(tables))
     output = arguments.output or (None if arguments.quick else RESULTS)

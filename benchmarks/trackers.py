@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import warnings
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,17 +39,18 @@ class Nothing:
 class Nicarbon:
     """What a carbon-aware interface does around its work, in a run known to this host."""
 
-    def __init__(self, folder: Path, interval: float | None) -> None:
-        import nicarbon.aware
+    def __init__(self, folder: Path, interval: float | None) -> None:  # noqa: ARG002
+        import nicarbon.aware  # noqa: F401 - as a carbon-aware node is unpickled
         from nicarbon import host, meters
         from nicarbon.watch import WINDOW_SECONDS, Label, Watch
 
-        machine = host.cached(nicarbon.aware._ledger_folder().parent / 'hosts')
+        ledger = Path(os.environ['NICARBON_LEDGER'])
+        machine = host.cached(ledger.parent / 'hosts')
         self.watch = Watch(
             Label(),
             machine,
             meters.find(machine),
-            folder / 'ledger',
+            ledger,
             window_seconds=interval or WINDOW_SECONDS,
         )
 
@@ -153,10 +155,11 @@ class Eco2ai:
         self.tracker.start()
 
     def stop(self) -> dict[str, float | None]:
-        cpu, memory = self.tracker._cpu, self.tracker._ram
+        # It forgets the sum when it stops.
+        cpu, memory = self.tracker._cpu, self.tracker._ram  # noqa: SLF001
         self.tracker.stop()
-        joules = cpu._consumption * KWH
-        return {'joules': joules + memory._consumption * KWH, 'cpu_joules': joules}
+        joules, more = (each._consumption * KWH for each in (cpu, memory))  # noqa: SLF001
+        return {'joules': joules + more, 'cpu_joules': joules}
 
 
 class Zeus:
@@ -164,7 +167,7 @@ class Zeus:
 
     kept: Any = None
 
-    def __init__(self, folder: Path, interval: float | None) -> None:
+    def __init__(self, folder: Path, interval: float | None) -> None:  # noqa: ARG002
         from zeus.monitor import ZeusMonitor
 
         if Zeus.kept is None:

@@ -22,7 +22,7 @@ from report import Row, Table
 PROCESSES = 2
 
 
-def run(nodes: int, metered: bool, folder: Path, group: str) -> dict[str, float]:
+def run(nodes: int, folder: Path, group: str, *, metered: bool) -> dict[str, float]:
     """Run the workflow in this process and its workers."""
     if group:
         cgroup.join(group)
@@ -55,7 +55,7 @@ def ratios(nodes: int, repeats: int, watch_ms: float) -> Table:
     found: list[tuple[dict[str, float], dict[str, float]]] = []
     for number in range(repeats):
         order = (False, True) if number % 2 == 0 else (True, False)
-        pair = {metered: _fresh(nodes, metered) for metered in order}
+        pair = {metered: _fresh(nodes, metered=metered) for metered in order}
         found.append((pair[False], pair[True]))
         print(f'  workflow, pair {number + 1} of {repeats}: {pair}', flush=True)
     bare_ms = statistics.median(bare['wall'] for bare, _ in found) / nodes * PROCESSES * 1e3
@@ -91,7 +91,7 @@ def ratios(nodes: int, repeats: int, watch_ms: float) -> Table:
     return table
 
 
-def _fresh(nodes: int, metered: bool) -> dict[str, float]:
+def _fresh(nodes: int, *, metered: bool) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, cgroup.cgroup() as group:
         words = [str(nodes), str(int(metered)), folder, str(group or '')]
         done = subprocess.run(
@@ -102,4 +102,4 @@ def _fresh(nodes: int, metered: bool) -> dict[str, float]:
 
 if __name__ == '__main__':
     count, flag, where, *rest = sys.argv[1:]
-    print(json.dumps(run(int(count), flag == '1', Path(where), rest[0] if rest else '')))
+    print(json.dumps(run(int(count), Path(where), rest[0] if rest else '', metered=flag == '1')))
