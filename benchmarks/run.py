@@ -44,9 +44,9 @@ def measure(arguments: argparse.Namespace, folder: Path) -> list[Table]:
     done(cost.sampling(ledger, 8 if quick else 60))
     done(cost.command_line(folder))
     done(cpu_time.seen(ledger, quick=quick))
-    names = ('nicarbon', 'codecarbon process', 'zeus') if quick else side_by_side.SHOWN
+    names = ('nicarbon', 'codecarbon process') if quick else side_by_side.SHOWN
     done(side_by_side.compared(folder, 2.0 if quick else 8.0, names))
-    nodes = arguments.nodes or (100 if quick else 1000)
+    nodes = arguments.nodes or (50 if quick else 1000)
     pairs = arguments.pairs or (1 if quick else 3)
     done(workflow.ratios(nodes, pairs, cost.warm_ms(started)))
     return tables

@@ -45,7 +45,7 @@ def compared(folder: Path, seconds: float, names: Sequence[str] = SHOWN) -> Tabl
         'below where a tool leaves aside what nobody used. Memory is left out (and the factor '
         'for data centres of carbontracker, which measures in steps of a second). nicarbon: '
         'nodes of one workflow under MultiProc, by the policy `reserved`; what it charges to '
-        'nobody is in the second row. zeus is given no child to count its wraps.',
+        'nobody is in the second row.',
     )
     with tempfile.TemporaryFile('w+', dir=folder) as errors:
         try:

@@ -31,6 +31,7 @@ def run(nodes: int, folder: Path, group: str, *, metered: bool) -> dict[str, flo
 
     from nicarbon import recording
     from nicarbon.aware import CarbonNode
+    from nicarbon.host import busy_seconds
 
     # Nipype's main loop looks for finished nodes every two seconds by default.
     config.set('execution', 'poll_sleep_duration', '0.01')
@@ -42,12 +43,14 @@ def run(nodes: int, folder: Path, group: str, *, metered: bool) -> dict[str, flo
     workflow = Workflow('bench', base_dir=str(folder))
     workflow.add_nodes([kind(CommandLine('/bin/true'), name=f'n{i}') for i in range(nodes)])
     with recording(folder) if metered else contextlib.nullcontext():
-        before = cgroup.cpu_seconds(group) if group else 0.0
+        before, host = cgroup.cpu_seconds(group) if group else 0.0, busy_seconds() or 0.0
         begin = time.perf_counter()
         workflow.run('MultiProc', plugin_args={'n_procs': PROCESSES, 'memory_gb': 8})
         wall = time.perf_counter() - begin
+        host = (busy_seconds() or 0.0) - host
         cpu = cgroup.cpu_seconds(group) - before if group else 0.0
-    return {'wall': wall, 'cpu': cpu}
+    others = (host - cpu) / wall if group else 0.0
+    return {'wall': wall, 'cpu': cpu, 'others': others}
 
 
 def ratios(nodes: int, repeats: int, watch_ms: float) -> Table:
@@ -58,11 +61,14 @@ def ratios(nodes: int, repeats: int, watch_ms: float) -> Table:
         pair = {metered: _fresh(nodes, metered=metered) for metered in order}
         found.append((pair[False], pair[True]))
         print(f'  workflow, pair {number + 1} of {repeats}: {pair}', flush=True)
+    others = statistics.mean(each['others'] for pair in found for each in pair)
     bare_ms = statistics.median(bare['wall'] for bare, _ in found) / nodes * PROCESSES * 1e3
     table = Table(
         f'{nodes} nodes of `/bin/true` under MultiProc, {PROCESSES} processes',
         ('', 'not metered', 'metered', 'ratio (median)', 'ratios of the pairs'),
-        note=f'{repeats} pairs, A/B and B/A in turns, each in fresh processes.',
+        note=f'{repeats} pairs, A/B and B/A in turns, each in fresh processes. Other programs kept '
+        f'{others:.2f} cores busy meanwhile: with more than a few hundredths, ratios of wall time '
+        'say little, and the last row most.',
     )
     for name, key in (('wall time, s', 'wall'), ('CPU time of all processes, s', 'cpu')):
         pairs = [(bare[key], metered[key]) for bare, metered in found]
