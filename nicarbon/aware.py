@@ -196,7 +196,7 @@ def _start(interface: str, threads: float) -> Watch | None:
     label = getattr(_here, 'label', None) or Label(interface=interface, reserved_cores=threads)
     folder = _ledger_folder()
     try:
-        machine = host.cached(folder.parent / 'hosts' if folder else _cache())
+        machine = host.cached(folder.parent / 'hosts' if folder else None)
         label = replace(label, run_id=folder.parent.name if folder else '')
         return Watch(label, machine, meters.find(machine), folder).__enter__()
     except Exception as error:  # noqa: BLE001 - metering never breaks the science
@@ -233,12 +233,6 @@ def _ledger_folder() -> Path | None:
         _here.warned = True
         _log.warning('a carbon-aware interface ran outside nicarbon.recording(): nothing is kept')
     return Path(folder) if folder else None
-
-
-def _cache() -> Path:
-    from platformdirs import user_cache_path
-
-    return user_cache_path('nicarbon') / 'hosts'
 
 
 def new_run_id() -> str:

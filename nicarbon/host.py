@@ -1,38 +1,41 @@
 """What this machine is: CPU, cores, memory, and what it is thought to draw.
 
-Probed once per host and kept as JSON where the caller says, so that a thousand
-workers do not probe a thousand times and a ledger remains readable years after
-the machine is gone.
+Probed once per boot and kept for the user, and copied to where a run is, so that a
+thousand workers do not probe a thousand times and a ledger remains readable years
+after the machine is gone.
+
+What the CPU draws at rest and at full load is known, best first,
+
+======================  =====================================================
+``model:calibrated``    by ``nicarbon calibrate`` on this machine
+``model:ccf``           by its family, from Cloud Carbon Footprint
+``model:tdp-linear``    from its thermal design power (TDP), or a guess of it
+======================  =====================================================
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
-from dataclasses import asdict, dataclass
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from .entry import Tier
+from .processor import family, field, power, tdp_linear, tdp_watts
 
-__all__ = ['IDLE_FRACTION', 'SLOPE_FRACTION', 'Host', 'boot_id', 'busy_seconds', 'cached', 'probe']
+__all__ = ['Host', 'boot_id', 'busy_seconds', 'cached', 'calibrated', 'probe', 'read']
 
-IDLE_FRACTION = 0.12
-"""Package power at rest over thermal design power (TDP)."""
+U_CALIBRATED = 1.5
+"""Uncertainty at 95 % of a line between powers that were measured on this machine: it
+bends, and equal CPU seconds may cost unequal energy."""
 
-SLOPE_FRACTION = 0.70
-"""What full load adds, over TDP: P = TDP·(0.12 + 0.70·u). Both were fitted on
-95 points of five CPUs with RAPL (bias ×0.99, geometric SD 1.54; 90 % of the
-points within 0.54 to 2.42 of RAPL)."""
-
-U_KNOWN_CPU = 2.0
-"""Uncertainty of that model at 95 % when the TDP is the CPU's own."""
-
-U_UNKNOWN_CPU = 3.0
-"""The same when the CPU is not in the table, or is a slice of one."""
-
-WATTS_PER_THREAD = 4.0
-"""TDP per hardware thread of an unknown CPU: CodeCarbon's default."""
+_LAYOUT = 1
+"""Of the files that are kept for the user; raise it when what is probed changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +56,24 @@ class Host:
         Memory in GB (10⁹ bytes).
     virtual : bool
         Whether a hypervisor is below: the CPU is then a slice of one.
-    tdp_watts : float
-        Thermal design power of all that this machine sees of its CPUs, in watts.
-    tdp_source : str
-        Where that comes from.
+    idle_watts, peak_watts : float
+        CPU power of all that this machine sees of its CPUs, at rest and at full load.
+    power_method : str
+        ``model:calibrated``, ``model:ccf`` or ``model:tdp-linear``.
+    power_source : str
+        Where both powers come from.
     tier : {'modelled', 'assumed'}
-        ``assumed`` when the TDP is a guess per thread.
+        ``assumed`` when they are a guess per thread.
     u_rel : float
-        Multiplicative uncertainty of CPU power at 95 %.
+        Multiplicative uncertainty of CPU power by this model at 95 %.
+    tdp_watts : float or None
+        Thermal design power of all sockets; None where it is not known.
+    family : str
+        Microarchitecture; empty where it is not known.
+    boot_id : str
+        Boot in which this was probed.
+    dram_idle_watts : float or None
+        Power of the memory at rest; None where it was not calibrated.
     """
 
     name: str
@@ -69,20 +82,21 @@ class Host:
     sockets: int
     memory_gb: float
     virtual: bool
-    tdp_watts: float
-    tdp_source: str
+    idle_watts: float
+    peak_watts: float
+    power_method: str
+    power_source: str
     tier: Tier
     u_rel: float
-
-    @property
-    def idle_watts(self) -> float:
-        """CPU power at rest, in watts."""
-        return IDLE_FRACTION * self.tdp_watts
+    tdp_watts: float | None = None
+    family: str = ''
+    boot_id: str = ''
+    dram_idle_watts: float | None = None
 
     @property
     def watts_per_busy_core(self) -> float:
         """What one busy core adds, in watts."""
-        return SLOPE_FRACTION * self.tdp_watts / self.cores
+        return max(0.0, self.peak_watts - self.idle_watts) / self.cores
 
 
 def probe() -> Host:
@@ -91,15 +105,18 @@ def probe() -> Host:
     Returns
     -------
     Host
+        As it is without a calibration.
     """
     import psutil
 
     cpuinfo = _read('/proc/cpuinfo')
-    cpu = _field(cpuinfo, 'model name') or platform.processor() or platform.machine()
+    cpu = _cpu(cpuinfo)
     cores = os.cpu_count() or 1
     sockets = len({line for line in cpuinfo.splitlines() if line.startswith('physical id')}) or 1
-    virtual = ' hypervisor' in _field(cpuinfo, 'flags')
-    tdp = None if virtual else _tdp(cpu)
+    virtual = ' hypervisor' in field(cpuinfo, 'flags')
+    name = family(cpuinfo)
+    per_socket = None if virtual else tdp_watts(cpu)
+    tdp = per_socket * sockets if per_socket else None
     return Host(
         name=os.uname().nodename,
         cpu=cpu,
@@ -107,43 +124,155 @@ def probe() -> Host:
         sockets=sockets,
         memory_gb=round(psutil.virtual_memory().total / 1e9, 1),
         virtual=virtual,
-        tdp_watts=tdp * sockets if tdp else WATTS_PER_THREAD * cores,
-        tdp_source='CodeCarbon table of TDP' if tdp else _why_assumed(virtual),
-        tier='modelled' if tdp else 'assumed',
-        u_rel=U_KNOWN_CPU if tdp else U_UNKNOWN_CPU,
+        tdp_watts=tdp,
+        family=name,
+        boot_id=boot_id(),
+        **power(name, tdp, cores, virtual=virtual),
     )
 
 
-def _why_assumed(virtual: bool) -> str:  # noqa: FBT001 - one word, named by the caller
-    what = 'virtual machine, a slice of a CPU' if virtual else 'CPU not in the table'
-    return f'{what}: {WATTS_PER_THREAD:g} W per hardware thread (CodeCarbon default)'
-
-
-def cached(folder: Path | str) -> Host:
-    """The facts of this machine, from a file in a folder; probed if there is none.
+def calibrated(host: Host, folders: Iterable[Path]) -> Host:
+    """The host with what was measured of it, if anything was.
 
     Parameters
     ----------
-    folder : path
-        Holds one ``<host>.json`` per host.
+    host : Host
+    folders : iterable of pathlib.Path
+        Hold one ``<host>.json`` per machine, as ``nicarbon calibrate`` writes it; the
+        first that holds one for this CPU counts.
 
     Returns
     -------
     Host
     """
-    path = Path(folder) / f'{os.uname().nodename}.json'
-    try:
-        return Host(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
+    for folder in folders:
+        path = folder / f'{host.name}.json'
+        try:
+            told = json.loads(path.read_text('utf-8'))
+            if (told['cpu'], told['cores']) != (host.cpu, host.cores):
+                continue
+            return _measured(host, told)
+        except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+            continue  # Somebody's file: what cannot be read is not there.
+    return host
+
+
+def _measured(host: Host, told: Mapping[str, Any]) -> Host:
+    idle, peak = float(told['idle_watts']), float(told['peak_watts'])
+    dram = told.get('dram_idle_watts')
+    # Spreads are watts; as they are seen on both sides, so is the factor.
+    spread = max(float(told['idle_spread']) / idle, float(told['peak_spread']) / peak)
+    if not (0 < idle <= peak < math.inf and 0 <= spread < math.inf):
+        raise ValueError('no CPU draws less at work than at rest')
+    return replace(
+        host,
+        idle_watts=idle,
+        peak_watts=peak,
+        power_method='model:calibrated',
+        power_source=f'calibrated with {told["measured_with"]} on {str(told["started"])[:10]}',
+        tier='modelled',
+        u_rel=round(max(U_CALIBRATED, 1 + spread), 2),
+        dram_idle_watts=None if dram is None else float(dram),
+    )
+
+
+def read(facts: Mapping[str, Any]) -> Host:
+    """A host from what a ledger says of it, in this version's words or older ones.
+
+    Parameters
+    ----------
+    facts : mapping
+
+    Returns
+    -------
+    Host
+
+    Raises
+    ------
+    TypeError, ValueError
+        When something is missing.
+
+    Examples
+    --------
+    >>> old = {'name': 'h', 'cpu': 'X', 'cores': 2, 'sockets': 1, 'memory_gb': 8.0,
+    ...        'virtual': False, 'tdp_watts': 100.0, 'tdp_source': 'a table',
+    ...        'tier': 'modelled', 'u_rel': 2.0}
+    >>> read(old).idle_watts, read(old).power_source
+    (12.0, 'a table')
+    """
+    known = {each.name for each in fields(Host)}
+    kept = {name: value for name, value in facts.items() if name in known}
+    if 'tdp_source' in facts:
+        kept |= tdp_linear(float(facts['tdp_watts']))
+        kept['power_source'] = facts['tdp_source']
+    return Host(**kept)
+
+
+_here: dict[str, Host] = {}
+_copied: set[str] = set()
+
+
+def cached(folder: Path | str | None = None) -> Host:
+    """The facts of this machine, probed once per boot.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Gets a copy as ``<host>.json``.
+
+    Returns
+    -------
+    Host
+    """
+    name = os.uname().nodename
+    if name not in _here:
+        _here[name] = calibrated(_kept(name), _calibrations())
+    host = _here[name]
+    if folder is not None:
+        path = Path(folder) / f'{name}.json'
+        if str(path) not in _copied:
+            _copied.add(str(path))
+            if _load(path) != host:
+                _save(path, host)
+    return host
+
+
+def _kept(name: str) -> Host:
+    """What was probed in this boot, for this user."""
+    from platformdirs import user_cache_path
+
+    boot, cpu, cores = boot_id(), _cpu(_start('/proc/cpuinfo')), os.cpu_count()
+    key = zlib.crc32(f'{boot} {cpu} {cores}'.encode())
+    path = user_cache_path('nicarbon') / 'hosts' / f'{name}-{key:08x}-{_LAYOUT}.json'
+    host = _load(path)
+    if host is None or (host.name, host.boot_id, host.cpu) != (name, boot, cpu):
         host = probe()
+        _save(path, host)
+    return host
+
+
+def _calibrations() -> list[Path]:
+    from platformdirs import site_config_path, user_config_path
+
+    return [path('nicarbon') / 'calibration' for path in (user_config_path, site_config_path)]
+
+
+def _load(path: Path) -> Host | None:
+    """A file of this version; None for all others."""
+    try:
+        return Host(**json.loads(path.read_text('utf-8')))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _save(path: Path, host: Host) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f'.{path.name}.{os.getpid()}')
-        draft.write_text(json.dumps(asdict(host), indent=2) + '\n')
+        draft.write_text(json.dumps(asdict(host), indent=2) + '\n', 'utf-8')
         draft.replace(path)
     except OSError:
         pass  # A read-only or full disk costs the next process a second, nothing more.
-    return host
 
 
 def busy_seconds() -> float | None:
@@ -156,7 +285,7 @@ def busy_seconds() -> float | None:
         not work; guests are in user already; what a hypervisor stole was not
         done here. None where there is no ``/proc/stat``.
     """
-    line = _first_line('/proc/stat').split()
+    line = _start('/proc/stat', 256).partition('\n')[0].split()
     if len(line) < 8:
         return None
     user, nice, system, _idle, _iowait, irq, softirq = (int(ticks) for ticks in line[1:8])
@@ -168,41 +297,24 @@ def boot_id() -> str:
     return _read('/proc/sys/kernel/random/boot_id').strip()
 
 
-def _tdp(cpu: str) -> float | None:
-    """TDP of one package in watts, from CodeCarbon's table by its own matching."""
-    from codecarbon.core.cpu import TDP
-    from codecarbon.input import DataSource
-
-    table = DataSource().get_cpu_power_data()
-    # The constructor detects the CPU anew and falls back to a guess without
-    # saying so; the matching alone is wanted, and it keeps no state.
-    matcher = object.__new__(TDP)
-    name = matcher._get_matching_cpu(cpu, table)
-    return float(table.loc[table['Name'] == name, 'TDP'].iloc[0]) if name else None
+def _cpu(cpuinfo: str) -> str:
+    return field(cpuinfo, 'model name') or platform.processor() or platform.machine()
 
 
-def _field(cpuinfo: str, name: str) -> str:
-    for line in cpuinfo.splitlines():
-        key, _, value = line.partition(':')
-        if key.strip() == name:
-            return value.strip()
-    return ''
-
-
-def _first_line(path: str) -> bytes:
-    """Without the lines of single cores that follow: this is read in every window."""
+def _start(path: str, size: int = 4096) -> str:
+    """The first bytes of a file of the kernel; on large machines all of it takes long."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except OSError:
-        return b''
+        return ''
     try:
-        return os.read(handle, 256).partition(b'\n')[0]
+        return os.read(handle, size).decode('utf-8', 'replace')
     finally:
         os.close(handle)
 
 
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text()
+        return Path(path).read_text('utf-8')
     except OSError:
         return ''

@@ -82,7 +82,7 @@ class Watch:
     Examples
     --------
     >>> from nicarbon.meters import Fake
-    >>> host = Host('h', 'X', 2, 1, 8.0, False, 100.0, 'example', 'modelled', 2.0)
+    >>> host = Host('h', 'X', 2, 1, 8.0, False, 12.0, 82.0, 'model:ccf', '', 'modelled', 1.5)
     >>> with Watch(Label(stage='example'), host, [Fake(watts=10.0)], None) as watch:
     ...     _ = sum(range(200_000))
     >>> round(watch.entry.readings[0].joules / watch.entry.seconds, 6)

@@ -82,7 +82,7 @@ class Powercap:
         """Put a counter somewhere; in place, as whoever reads it keeps it open."""
         self._microjoules[zone] = microjoules
         text = f'{int(microjoules)}\n'.encode()
-        handle = os.open(self.path(zone) / 'energy_uj', os.O_WRONLY | os.O_CREAT, 0o444)
+        handle = os.open(self.path(zone) / 'energy_uj', os.O_WRONLY | os.O_CREAT, 0o644)
         try:
             os.pwrite(handle, text, 0)
             os.ftruncate(handle, len(text))
@@ -156,7 +156,7 @@ def main() -> None:
     parser.add_argument('--watts-idle', type=float, default=40.0, help='all sockets together')
     parser.add_argument('--watts-busy', type=float, default=160.0, help='the same, all cores busy')
     parser.add_argument('--watts-dram', type=float, default=6.0)
-    parser.add_argument('--every', type=float, default=0.05, help='seconds between two moves')
+    parser.add_argument('--every', type=float, default=0.02, help='seconds between two moves')
     parser.add_argument('--seconds', type=float, default=float('inf'))
     parser.add_argument('--ready', type=Path)
     arguments = parser.parse_args()

@@ -22,8 +22,8 @@ WORLD = Intensity(
     'IEA world average by CodeCarbon', 'assumed',
 )  # fmt: skip
 HOST = Host(
-    'node01', 'Fictive Xeon 0 @ 2.0 GHz', 2, 1, 8.2, True, 8.0,
-    'virtual machine: 4 W per hardware thread (CodeCarbon default)', 'modelled', 2.0,
+    'node01', 'Fictive Xeon 0 @ 2.0 GHz', 2, 1, 8.2, True, 0.96, 6.56, 'model:tdp-linear',
+    'virtual machine: 4 W per hardware thread (CodeCarbon default)', 'modelled', 2.0, 8.0,
 )  # fmt: skip
 BOOT, RUN, STARTED = 'boot-1', '20260815T120000', '2026-08-15T12:{:02d}:{:02d}+00:00'
 SECONDS = {

@@ -290,7 +290,7 @@ class TestEveryPage:
         context = data.context(
             entries, sharing, title=HOSTILE, command=HOSTILE, warnings=(HOSTILE,),
             crashes=((HOSTILE, HOSTILE),), options=(data.Option(HOSTILE, HOSTILE, HOSTILE),),
-            hosts=(replace(data.HOST, name=HOSTILE, cpu=HOSTILE, tdp_source=HOSTILE),),
+            hosts=(replace(data.HOST, name=HOSTILE, cpu=HOSTILE, power_source=HOSTILE),),
         )  # fmt: skip
         pages = [subject_page([one], {HOSTILE: '<svg/>'}, context) for one in subjects]
         tables = {HOSTILE: HOSTILE}

@@ -24,7 +24,7 @@ KEYS_OF_VERSION = {
     'SchemaVersion Description Sources Energy Footprint Lost Outcomes Balance Hosts Provenance'
 }
 
-HOST = Host('h', 'CPU', 2, 1, 8.0, True, 8.0, 'a guess', 'assumed', 3.0)
+HOST = Host('h', 'CPU', 2, 1, 8.0, True, 0.96, 6.56, 'model:tdp-linear', 'a guess', 'assumed', 3.0)
 
 
 def example(make_entry) -> tuple:

@@ -25,6 +25,7 @@ from ..entry import Entry
 from ..errors import InputError, OutputError, StorageError
 from ..grids import parse
 from ..host import Host, boot_id
+from ..host import read as read_host
 from ..report import figures
 from ..report.methods import citations, methods
 from ..report.pages import Context, Option, group_page, subject_page
@@ -177,8 +178,8 @@ def _read(out_dir: Path) -> _Facts:
     hosts: dict[str, Host] = {}
     for path in sorted(out_dir.glob('logs/*/hosts/*.json')):
         try:
-            host = Host(**json.loads(path.read_text('utf-8')))
-        except (OSError, ValueError, TypeError) as error:
+            host = read_host(json.loads(path.read_text('utf-8')))
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             warnings.append(f'{path} was passed over: {error}')
         else:
             hosts[host.name] = host

@@ -5,15 +5,22 @@ look before; what it says of the host is split afterwards (:mod:`nicarbon.share`
 One piece of work has meters of its own, since a counter that wraps is followed
 from look to look.
 
-==========  =============================================================
-``model``   the load model: power from how busy the host's CPUs are
-==========  =============================================================
+===========  ============================================================
+``rapl``     CPU and memory: counters of Intel and AMD, by powercap
+``perf``     the same counters, by performance events
+``hwmon``    CPU: counters and gauges of other kinds; what the node uses
+``nvml``     graphics processors of NVIDIA
+``model``    the load model: power from how busy the host's CPUs are
+``dram``     memory by its size
+``survey``   all of them, and which is the best
+===========  ============================================================
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from ..entry import Reading, Use
@@ -126,18 +133,23 @@ class Fake:
         return Seen() if last is None else Seen(self._watts * (moment.monotonic - last))
 
 
-def find(host: Host) -> tuple[Meter, ...]:
+def find(host: Host, *, sysfs: Path | str = '/sys') -> tuple[Meter, ...]:
     """The meters to use on a host, at most one per component.
+
+    What there is to be read is looked for once in a process.
 
     Parameters
     ----------
     host : Host
+    sysfs : path
+        Where the kernel shows its counters.
 
     Returns
     -------
     tuple of Meter
-        New ones on every call: one set for each piece of work.
+        New ones on every call: one set for each piece of work. To be looked at in this
+        order: the last may tell what the node used beside the others.
     """
-    from .model import LoadModel
+    from .survey import found, nvidia
 
-    return (LoadModel(host),)
+    return found(host, str(sysfs)).meters(nvidia())

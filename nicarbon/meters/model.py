@@ -1,18 +1,24 @@
 """The load model: CPU energy from how busy the host was, where no counter is.
 
-    P = TDP · (0.12 + 0.70 · u),    u = busy CPU seconds / (cores · seconds)
+    P = P_idle + (P_peak - P_idle) · u,    u = busy CPU seconds / (cores · seconds)
 
-Linear in time and in CPU seconds, so that its integral is a counter: windows of
-any length add up to the same joules.
+Both powers are the host's (:mod:`nicarbon.host`). Linear in time and in CPU seconds, so
+that its integral is a counter: windows of any length add up to the same joules.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
+
 from ..entry import Reading
 from ..host import Host
 from . import Moment, Seen
+from .finding import Candidate, Finding
 
-__all__ = ['LoadModel']
+__all__ = ['COMPONENTS', 'LoadModel', 'candidates']
+
+COMPONENTS = frozenset({'cpu'})
 
 
 class LoadModel:
@@ -24,7 +30,7 @@ class LoadModel:
 
     Examples
     --------
-    >>> host = Host('h', 'X', 2, 1, 8.0, False, 100.0, 'example', 'modelled', 2.0)
+    >>> host = Host('h', 'X', 2, 1, 8.0, False, 12.0, 82.0, 'model:ccf', '', 'modelled', 1.5)
     >>> meter = LoadModel(host)
     >>> meter.look(Moment(0.0, 0.0)).joules is None
     True
@@ -36,7 +42,7 @@ class LoadModel:
 
     def __init__(self, host: Host) -> None:
         self.reading = Reading(
-            'cpu', None, host.idle_watts, 'model:tdp-linear', host.tier, 'host', host.u_rel
+            'cpu', None, host.idle_watts, host.power_method, host.tier, 'host', host.u_rel
         )
         self._idle_watts, self._busy_watts = host.idle_watts, host.watts_per_busy_core
         self._last: float | None = None
@@ -54,3 +60,20 @@ class LoadModel:
             return None
         busy = moment.busy_cpu_seconds * self._busy_watts
         return moment.monotonic * self._idle_watts + busy
+
+
+def candidates(host: Host) -> Iterable[Candidate]:
+    """Always possible.
+
+    Parameters
+    ----------
+    host : Host
+
+    Yields
+    ------
+    Candidate
+    """
+    finding = Finding(
+        'cpu', host.power_method, 'available', '', host.tier, host.u_rel, host.power_source
+    )
+    yield Candidate(finding, partial(LoadModel, host))

@@ -113,7 +113,12 @@ class ComponentRow:
     interval: str
 
 
-_NAMES = {'cpu': 'Processor (CPU)', 'dram': 'Memory (DRAM)', 'gpu': 'Graphics (GPU)'}
+_NAMES = {
+    'cpu': 'Processor (CPU)',
+    'dram': 'Memory (DRAM)',
+    'gpu': 'Graphics (GPU)',
+    'rest': 'Rest of the machine',
+}
 _WHOLE = 'Rest of the machine (disks, fans, power supply)'
 
 NOBODY = 'neither meter nor model'

@@ -63,7 +63,7 @@ def citations(total: Summary, context: Context) -> list[str]:
     keys = [BIDS, NIPYPE]
     keys += [doi for stage in stages(context.tool) if stage.name in ran for doi in stage.cites]
     keys.append(SCI)
-    sources = [total.footprint.intensity.source, *(host.tdp_source for host in context.hosts)]
+    sources = [total.footprint.intensity.source, *(host.power_source for host in context.hosts)]
     if any('codecarbon' in source.lower() for source in sources):
         keys.append(CODECARBON)
     return list(dict.fromkeys(keys))
@@ -123,7 +123,9 @@ def _meters(total: Summary) -> list[str]:
     }
     sentences = [_meter(reading) for _, reading in sorted(readings.items())]
     seen = {reading.component.partition(':')[0] for reading in readings.values()}
-    missing = [name for name in ('cpu', 'dram', 'gpu') if name not in seen]
+    # The rest of a machine holds whatever is not seen on its own.
+    wanted = () if 'rest' in seen else ('cpu', 'dram', 'gpu')
+    missing = [name for name in wanted if name not in seen]
     names = {'cpu': 'processors', 'dram': 'memory', 'gpu': 'graphics processors'}
     if missing:
         words = ' and '.join(names[name] for name in missing)
@@ -133,7 +135,11 @@ def _meters(total: Summary) -> list[str]:
 
 def _meter(reading: Reading) -> str:
     how = {'measured': 'was measured', 'modelled': 'was modelled', 'assumed': 'was assumed'}
-    name = reading.component.upper() if ':' not in reading.component else reading.component
+    name = reading.component
+    if name == 'rest':
+        name = 'Remaining (board, disks, fans, power supply)'
+    elif ':' not in name:
+        name = name.upper()
     known = f', known within a factor of {reading.u_rel:g} at 95 %' if reading.u_rel > 1 else ''
     return f'{name} energy {how[reading.tier]} (`{reading.method}`{known}).'
 

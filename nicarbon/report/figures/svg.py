@@ -36,7 +36,7 @@ INK, MUTED, RULE = '#1b1f23', '#59616a', '#d5dade'
 FAULT = '#b34700'
 """Okabe and Ito's vermilion, darkened to a contrast of 5:1 on white."""
 
-_COMPONENTS = {'cpu': '#0072b2', 'dram': '#e69f00', 'gpu': '#cc79a7', 'node': '#009e73'}
+_COMPONENTS = {'cpu': '#0072b2', 'dram': '#e69f00', 'gpu': '#cc79a7', 'rest': '#009e73'}
 _OTHER = '#7f8790'
 _VIRIDIS = ('#46307e', '#365c8d', '#277f8e', '#1fa187', '#4ac16d', '#a0da39', '#e8d21d')
 _INVALID = re.compile('[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]')

@@ -1,0 +1,222 @@
+"""Look at all ways to see energy on this machine, and choose the best of each component.
+
+:func:`nicarbon.meters.find` and ``doctor`` rest on the same choice: at most one meter
+for each component, and what one of them covers is covered by no other.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from ..host import Host
+from . import Meter, dram, hwmon, model, perf, rapl
+from .finding import Candidate, Finding, State, absent
+from .hwmon import Heard, Rest
+
+__all__ = ['Finding', 'Plan', 'State', 'found', 'nvidia', 'plan', 'survey']
+
+_log = logging.getLogger('nicarbon')
+
+_LIBRARIES = (
+    '/dev/nvidiactl',
+    '/dev/dxg',
+    '/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1',
+    '/usr/lib/aarch64-linux-gnu/libnvidia-ml.so.1',
+    '/usr/lib64/libnvidia-ml.so.1',
+)
+"""Any of these is a sign of NVIDIA's driver; asking its library takes milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What was found, and what is used of it.
+
+    Parameters
+    ----------
+    findings : tuple of Finding
+    chosen : tuple of Candidate
+        One per component.
+    """
+
+    findings: tuple[Finding, ...]
+    chosen: tuple[Candidate, ...]
+
+    def meters(self, gpus: tuple[Meter, ...] = ()) -> tuple[Meter, ...]:
+        """New meters, at most one per component.
+
+        Parameters
+        ----------
+        gpus : tuple of Meter
+            Those that are found elsewhere.
+
+        Returns
+        -------
+        tuple of Meter
+        """
+        made: list[Meter] = []
+        node: Meter | None = None
+        for candidate in self.chosen:
+            if candidate.make is not None:
+                meter = candidate.make()
+                if candidate.finding.component == 'node':
+                    node = meter
+                else:
+                    made.append(meter)
+        made += gpus
+        if node is None:
+            return tuple(made)
+        # The node's meter sees the others too: it is looked at last, and takes them off.
+        heard = [Heard(meter) for meter in made]
+        return (*heard, Rest(node, heard))
+
+
+def survey(
+    host: Host,
+    *,
+    sysfs: Path | str = '/sys',
+    kernel: perf.Kernel | None = None,
+    sleep: Callable[[float], object] = time.sleep,
+    gpus: tuple[Meter, ...] | None = None,
+) -> tuple[Finding, ...]:
+    """Every way to see energy on this machine, and what becomes of it.
+
+    Parameters
+    ----------
+    host : Host
+    sysfs : path
+    kernel : Kernel, optional
+        Opens performance counters.
+    sleep : callable
+        Waits for counters to move.
+    gpus : tuple of Meter, optional
+        Those of the machine by default.
+
+    Returns
+    -------
+    tuple of Finding
+        Best first within a component.
+    """
+    made = plan(host, Path(sysfs), kernel=kernel, sleep=sleep, thorough=True)
+    return (*made.findings, *_gpu_findings(nvidia() if gpus is None else gpus))
+
+
+@functools.lru_cache(maxsize=16)
+def found(host: Host, sysfs: str) -> Plan:
+    """The plan of this process: what there is to be read is looked for once.
+
+    Parameters
+    ----------
+    host : Host
+    sysfs : str
+
+    Returns
+    -------
+    Plan
+    """
+    made = plan(host, Path(sysfs))
+    for finding in made.findings:
+        if finding.state == 'denied':
+            _log.info('%s by %s: %s', finding.component, finding.method, finding.why)
+    return made
+
+
+def plan(
+    host: Host,
+    sysfs: Path,
+    *,
+    kernel: perf.Kernel | None = None,
+    sleep: Callable[[float], object] = time.sleep,
+    thorough: bool = False,
+) -> Plan:
+    """Choose the best way for each component.
+
+    Parameters
+    ----------
+    host : Host
+    sysfs : pathlib.Path
+    kernel : Kernel, optional
+    sleep : callable
+    thorough : bool
+        Whether to look at those too that cannot be chosen any more.
+
+    Returns
+    -------
+    Plan
+    """
+    sources: tuple[tuple[frozenset[str], Callable[[], Iterable[Candidate]]], ...] = (
+        (rapl.COMPONENTS, partial(rapl.candidates, host, sysfs / 'class/powercap', sleep)),
+        (perf.COMPONENTS, partial(perf.candidates, host, sysfs, kernel, sleep)),
+        (hwmon.COMPONENTS, partial(hwmon.candidates, host, sysfs / 'class/hwmon', sleep)),
+        (model.COMPONENTS, partial(model.candidates, host)),
+        (dram.COMPONENTS, partial(dram.candidates, host)),
+    )
+    used: dict[str, Candidate] = {}
+    findings: list[Finding] = []
+    for components, look in sources:
+        if thorough or not components <= set(used):
+            findings += [_judge(candidate, used) for candidate in _safe(components, look)]
+    return Plan(tuple(findings), tuple(used.values()))
+
+
+def _safe(
+    components: frozenset[str], look: Callable[[], Iterable[Candidate]]
+) -> Iterable[Candidate]:
+    """A source that fails is one that is absent: nothing may break the work."""
+    try:
+        return tuple(look())
+    except Exception as error:  # noqa: BLE001 - see above
+        _log.warning('a way to see energy failed: %s: %s', type(error).__name__, error)
+        return tuple(absent(name, 'unknown', '', str(error)) for name in sorted(components))
+
+
+def _judge(candidate: Candidate, used: dict[str, Candidate]) -> Finding:
+    """The finding, and the choice if it is the best so far."""
+    finding = candidate.finding
+    if finding.state != 'available':
+        return finding
+    component = finding.component
+    if component in used:
+        why = f'{used[component].finding.method} is used, which is better'
+        return replace(finding, why=why)
+    for other in used.values():
+        if component in other.covers:
+            why = f'its energy is in that of {other.finding.component} ({other.finding.method})'
+            return replace(finding, state='covered', why=why)
+    used[component] = candidate
+    return replace(finding, state='used')
+
+
+def nvidia() -> tuple[Meter, ...]:
+    """Meters of NVIDIA's graphics processors; none where there is no sign of a driver."""
+    if not _has_driver():
+        return ()
+    try:
+        module = importlib.import_module('.nvml', __package__)
+        return tuple(module.find_gpus())
+    except ImportError:
+        return ()
+    except Exception as error:  # noqa: BLE001 - nothing may break the work
+        _log.warning('graphics processors are not seen: %s: %s', type(error).__name__, error)
+        return ()
+
+
+@functools.cache
+def _has_driver() -> bool:
+    return any(Path(path).exists() for path in _LIBRARIES)
+
+
+def _gpu_findings(gpus: tuple[Meter, ...]) -> tuple[Finding, ...]:
+    if not gpus:
+        return (Finding('gpu', 'nvml', 'absent', _LIBRARIES[0], 'assumed', 1.0, 'none is seen'),)
+    readings = [meter.reading for meter in gpus]
+    return tuple(
+        Finding(r.component, r.method, 'used', _LIBRARIES[0], r.tier, r.u_rel, 'it is read')
+        for r in readings
+    )

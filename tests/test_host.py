@@ -1,0 +1,177 @@
+"""What is known of a machine: by calibration, family or TDP, and where it is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from nicarbon import processor
+from nicarbon.host import Host, boot_id, busy_seconds, cached, calibrated, read
+
+HOST = Host(
+    'h', 'X', 4, 2, 64.0, False, 12.0, 82.0, 'model:tdp-linear', 'a table', 'modelled', 2.0, 100.0
+)
+TOLD = {
+    'host': 'h',
+    'cpu': 'X',
+    'cores': 4,
+    'idle_watts': 30.0,
+    'peak_watts': 150.0,
+    'idle_spread': 1.5,
+    'peak_spread': 3.0,
+    'dram_idle_watts': None,
+    'measured_with': 'rapl:powercap',
+    'started': '2026-11-01T10:00:00+00:00',
+}
+
+
+def cpuinfo(vendor: str, family: int, model: int, stepping: int = 1, name: str = '') -> str:
+    lines = {
+        'processor': 0, 'vendor_id': vendor, 'cpu family': family, 'model': model,
+        'model name': name, 'stepping': stepping,
+    }  # fmt: skip
+    return ''.join(f'{key}\t: {value}\n' for key, value in lines.items())
+
+
+class TestFamily:
+    @pytest.mark.parametrize(
+        ('info', 'family'),
+        [
+            (cpuinfo('GenuineIntel', 6, 63), 'Haswell'),
+            (cpuinfo('GenuineIntel', 6, 79), 'Broadwell'),
+            (cpuinfo('GenuineIntel', 6, 85, 4), 'Skylake'),
+            (cpuinfo('GenuineIntel', 6, 85, 7), 'Cascade Lake'),
+            (cpuinfo('GenuineIntel', 6, 85, 11), ''),
+            (cpuinfo('GenuineIntel', 6, 143), 'Sapphire Rapids'),
+            (cpuinfo('AuthenticAMD', 23, 49, name='AMD EPYC 7742 64-Core'), 'EPYC 2'),
+            (cpuinfo('AuthenticAMD', 25, 1, name='AMD EPYC 7763 64-Core'), 'EPYC 3'),
+            (cpuinfo('AuthenticAMD', 25, 17, name='AMD EPYC 9654 96-Core'), 'EPYC 4'),
+            (cpuinfo('AuthenticAMD', 26, 2, name='AMD EPYC 9755 128-Core'), ''),
+            (cpuinfo('AuthenticAMD', 23, 1, name='AMD Ryzen Threadripper 1950X'), ''),
+            (cpuinfo('GenuineIntel', 6, 158, name='Intel Core i7-8700'), ''),
+            ('', ''),
+        ],
+    )
+    def test_numbers_name_it(self, info: str, family: str) -> None:
+        assert processor.family(info) == family
+
+    def test_every_family_has_its_watts(self) -> None:
+        table = processor._table()
+        assert {row['name'] for row in table['families']} == set(table['watts_per_thread'])
+        for idle, peak in table['watts_per_thread'].values():
+            assert 0 < idle < peak
+
+    @pytest.mark.parametrize(
+        ('family', 'tdp', 'virtual', 'method', 'tier', 'u_rel'),
+        [
+            ('Skylake', 300.0, False, 'model:ccf', 'modelled', 1.5),
+            ('Skylake', None, True, 'model:ccf', 'modelled', 2.0),
+            ('', 300.0, False, 'model:tdp-linear', 'modelled', 2.0),
+            ('', None, False, 'model:tdp-linear', 'assumed', 3.0),
+            ('', None, True, 'model:tdp-linear', 'assumed', 3.0),
+        ],
+    )
+    def test_the_best_that_is_known_is_used(
+        self, family: str, tdp: float, virtual: bool, method: str, tier: str, u_rel: float
+    ) -> None:
+        power = processor.power(family, tdp, 80, virtual=virtual)
+        assert (power['power_method'], power['tier'], power['u_rel']) == (method, tier, u_rel)
+        assert 0 < power['idle_watts'] < power['peak_watts']
+
+
+class TestCalibration:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        (tmp_path / 'h.json').write_text(json.dumps(TOLD))
+        return tmp_path
+
+    def told(self, folder: Path, **changes: object) -> Host:
+        (folder / 'h.json').write_text(json.dumps(TOLD | changes))
+        return calibrated(HOST, [folder])
+
+    def test_it_wins(self, folder: Path) -> None:
+        host = calibrated(HOST, [folder / 'nothing', folder])
+        assert (host.idle_watts, host.peak_watts, host.u_rel) == (30.0, 150.0, 1.5)
+        assert (host.power_method, host.tier) == ('model:calibrated', 'modelled')
+        assert host.power_source == 'calibrated with rapl:powercap on 2026-11-01'
+        assert host.watts_per_busy_core == 30.0
+
+    def test_a_wide_spread_widens_the_interval(self, folder: Path) -> None:
+        assert self.told(folder, idle_spread=24.0).u_rel == 1.8
+
+    def test_memory_at_rest(self, folder: Path) -> None:
+        assert self.told(folder, dram_idle_watts=7.5).dram_idle_watts == 7.5
+
+    @pytest.mark.parametrize(
+        'changes',
+        [
+            {'cpu': 'Y'}, {'cores': 8}, {'idle_watts': 200.0}, {'idle_watts': 0.0},
+            {'idle_watts': 'much'}, {'peak_spread': None}, {'idle_watts': float('nan')},
+            {'peak_watts': float('inf')}, {'idle_spread': -1.0, 'peak_spread': -1.0},
+        ],
+    )  # fmt: skip
+    def test_one_of_another_cpu_or_of_no_sense_is_passed_over(
+        self, folder: Path, changes: dict
+    ) -> None:
+        assert self.told(folder, **changes) == HOST
+
+    def test_files_of_no_sense(self, folder: Path) -> None:
+        for text in ('', '[]', '{', '{"cpu": "X"}', 'null'):
+            (folder / 'h.json').write_text(text)
+            assert calibrated(HOST, [folder]) == HOST
+
+
+class TestKept:
+    def test_this_machine(self, tmp_path: Path) -> None:
+        host = cached(tmp_path / 'hosts')
+        assert (host.name, host.boot_id) == (os.uname().nodename, boot_id())
+        assert 0 < host.idle_watts <= host.peak_watts
+        assert host.u_rel >= 1.5
+        (file,) = (tmp_path / 'hosts').iterdir()
+        assert read(json.loads(file.read_text())) == host
+        assert busy_seconds() > 0
+
+    def test_it_is_probed_once_for_a_user(self, tmp_path: Path) -> None:
+        """And once more where what was kept is of another version, or of another boot."""
+        code = (
+            'from nicarbon import host\n'
+            'probe, probed = host.probe, []\n'
+            'host.probe = lambda: probed.append(1) or probe()\n'
+            'host.cached(); host.cached()\n'
+            'print(len(probed))\n'
+        )
+        environ = {**os.environ, 'XDG_CACHE_HOME': str(tmp_path)}
+
+        def probed() -> int:
+            return int(subprocess.check_output([sys.executable, '-c', code], env=environ))
+
+        assert [probed(), probed()] == [1, 0]
+        (file,) = (tmp_path / 'nicarbon/hosts').iterdir()
+        kept = json.loads(file.read_text())
+        for other in ({**kept, 'new': 1}, kept | {'boot_id': 'another'}):
+            file.write_text(json.dumps(other))
+            assert probed() == 1
+            assert probed() == 0
+
+    def test_a_cache_that_cannot_be_written_breaks_nothing(self, tmp_path: Path) -> None:
+        (tmp_path / 'in the way').write_text('')
+        host = cached(tmp_path / 'in the way' / 'hosts')
+        assert host.cores == os.cpu_count()
+
+    def test_ledgers_of_older_versions_are_read(self) -> None:
+        old = asdict(HOST) | {'tdp_source': 'a table', 'unheard_of': 1}
+        for name in ('idle_watts', 'peak_watts', 'power_method', 'power_source', 'family'):
+            del old[name]
+        assert read(old) == HOST
+        assert read(asdict(HOST) | {'from_the_future': 2}) == HOST
+        with pytest.raises(TypeError):
+            read({'name': 'h'})
+
+    def test_no_core_saves_energy(self) -> None:
+        assert replace(HOST, peak_watts=1.0).watts_per_busy_core == 0.0
