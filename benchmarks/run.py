@@ -40,7 +40,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> list[Table]:
         print(f'\n{table.markdown()}', flush=True)
         return table
 
-    started = done(cost.starting(ledger, 1 if quick else 5))
+    started = done(cost.starting(ledger, 1 if quick else 3))
     done(cost.sampling(ledger, 8 if quick else 60))
     done(cost.command_line(folder))
     done(cpu_time.seen(ledger, quick=quick))
