@@ -41,8 +41,8 @@ def seen(ledger: Path, *, quick: bool) -> Table:
         'energy (of the CPU, without memory) per true CPU second, relative to the same in the '
         'tracked process itself. Every tool at its default interval; loads last about 4 s. '
         'carbontracker charges half of the thermal design power while it runs, whoever works; '
-        'codecarbon in machine mode the load of the machine at its two or three looks; zeus has '
-        'nothing to say without a counter.',
+        'codecarbon in machine mode the load of the machine at its two or three looks; eco2ai what '
+        '`top` says at one look; zeus has nothing to say without a counter.',
     )
     names = list(loads.LOADS)
     if quick:
@@ -100,4 +100,6 @@ def _share(tool: Tool, name: str, ledger: Path) -> tuple[float, float | None]:
         return truth, None
     watts = answer['cpu_joules'] / truth
     reference = _reference.setdefault(tool.name, watts)
-    return truth, watts / reference if reference else None
+    if not reference:
+        raise RunError(f'{answer["cpu_joules"]:.0f} J, nothing to compare with')
+    return truth, watts / reference
