@@ -1,6 +1,6 @@
 """Tasks side by side under one counter: who is charged what, and does it add up?
 
-Run as a program (``side_by_side.py SECONDS TOOL...``) in a mount namespace of its own, it
+Run as a program (``side_by_side.py SECONDS CGROUP TOOL...``) in a mount namespace of its own, it
 measures, and prints the tables' cells as JSON.
 """
 
@@ -11,11 +11,14 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cgroup
 import rivals
+from counter import Counter, busy_seconds
 from report import Row, Table
 from rivals import NICARBON, TOOLS, RunError, Tool
 
@@ -34,7 +37,7 @@ def compared(folder: Path, seconds: float, names: Sequence[str] = SHOWN) -> Tabl
     """The table; where no counter can be simulated, its rows say why."""
     user = [] if os.geteuid() == 0 else ['--map-root-user']
     namespace = ['unshare', '--mount', '--propagation', 'private', *user]
-    command = [*namespace, sys.executable, __file__, str(seconds), *names]
+    command = [*namespace, sys.executable, __file__, str(seconds)]
     table = Table(
         'Side by side: what is charged, over what the host used',
         ('', 'reads the counter', *CASES, 'what the sleeper got, % of the burner'),
@@ -47,12 +50,16 @@ def compared(folder: Path, seconds: float, names: Sequence[str] = SHOWN) -> Tabl
         'nodes of one workflow under MultiProc, by the policy `reserved`; what it charges to '
         'nobody is in the second row.',
     )
-    with tempfile.TemporaryFile('w+', dir=folder) as errors:
+    with tempfile.TemporaryFile('w+', dir=folder) as errors, cgroup.cgroup() as group:
         try:
             done = subprocess.run(
-                command, check=False, stdout=subprocess.PIPE, stderr=errors, text=True
+                [*command, str(group or ''), *names],
+                check=False,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
             )
-            lines = rivals.parse(done.stdout)['rows']
+            answer = rivals.parse(done.stdout)
         except (OSError, RunError) as error:
             errors.seek(0)
             why = (errors.read().strip().splitlines() or [str(error)])[-1]
@@ -60,7 +67,12 @@ def compared(folder: Path, seconds: float, names: Sequence[str] = SHOWN) -> Tabl
             for name in names:
                 table.rows.append(Row([name, f'no counter can be simulated: {why}', *blank]))
             return table
-    for line in lines:
+    if answer['others'] is not None:
+        table.note += (
+            f' Other programs kept {answer["others"]:.2f} cores busy meanwhile: their joules '
+        )
+        table.note += 'are nobody’s, and those of whoever charges the whole machine.'
+    for line in answer['rows']:
         table.rows.append(Row(line['cells']))
         for name, value, most, least in line.get('floors', ()):
             table.floor(name, value, most, least=least)
@@ -69,8 +81,6 @@ def compared(folder: Path, seconds: float, names: Sequence[str] = SHOWN) -> Tabl
 
 def measure(seconds: float, names: Sequence[str]) -> list[dict[str, Any]]:
     """Rows of tools."""
-    from counter import Counter
-
     counter = Counter()
     rows = []
     for tool in TOOLS:
@@ -83,7 +93,7 @@ def measure(seconds: float, names: Sequence[str]) -> list[dict[str, Any]]:
     return rows
 
 
-def _rival(tool: Tool, counter: Any, seconds: float) -> dict[str, Any]:
+def _rival(tool: Tool, counter: Counter, seconds: float) -> dict[str, Any]:
     cells, sleeper = [], '–'
     for name, processes in CASES.items():
         try:
@@ -134,7 +144,7 @@ def _together(tool: Tool, processes: list[list[str]], seconds: float) -> list[di
     return answers
 
 
-def _nicarbon(counter: Any, seconds: float) -> list[dict[str, Any]]:
+def _nicarbon(counter: Counter, seconds: float) -> list[dict[str, Any]]:
     charged_cells, whole_cells, sleeper, method, floors = [], [], '–', '', []
     for name, processes in CASES.items():
         tasks = [task for process in processes for task in process]
@@ -170,4 +180,11 @@ def _nicarbon(counter: Any, seconds: float) -> list[dict[str, Any]]:
 
 
 if __name__ == '__main__':
-    print('RESULT', json.dumps({'rows': measure(float(sys.argv[1]), sys.argv[2:])}))
+    length, where, *tools = sys.argv[1:]
+    if where:
+        cgroup.join(where)
+    wall, whole = time.monotonic(), busy_seconds()
+    found = measure(float(length), tools)
+    wall, whole = time.monotonic() - wall, busy_seconds() - whole
+    rest = (whole - cgroup.cpu_seconds(where)) / wall if where else None
+    print('RESULT', json.dumps({'rows': found, 'others': rest}))
