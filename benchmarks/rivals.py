@@ -50,31 +50,35 @@ class RunError(Exception):
     """Why a tool has no figure; the message is what its row says."""
 
 
-@cache
 def python(pins: str | None) -> str:
     """The interpreter of an environment, which is made when it is not there."""
     if pins is None:
         return sys.executable
-    folder = ENVIRONMENTS / Path(pins).stem
-    wanted = (HERE / pins).read_text()
+    if not _installed(pins):
+        raise RunError('cannot be installed')
+    return str(_environment(pins) / 'bin' / 'python')
+
+
+def _environment(pins: str) -> Path:
+    return ENVIRONMENTS / Path(pins).stem
+
+
+@cache
+def _installed(pins: str) -> bool:
+    """Whether an environment is there in the end; tried once."""
+    folder, wanted = _environment(pins), (HERE / pins).read_text()
     stamp = folder / 'installed.txt'
-    if not stamp.exists() or stamp.read_text() != wanted:
-        print(f'installing {pins} into {folder.relative_to(HERE.parent)}', flush=True)
-        pip = [
-            str(folder / 'bin' / 'python'),
-            '-m',
-            'pip',
-            'install',
-            '--quiet',
-            '--disable-pip-version-check',
-        ]
-        try:
-            subprocess.run([sys.executable, '-m', 'venv', str(folder)], check=True)
-            subprocess.run([*pip, '-r', str(HERE / pins)], check=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise RunError('cannot be installed') from error
-        stamp.write_text(wanted)
-    return str(folder / 'bin' / 'python')
+    if stamp.exists() and stamp.read_text() == wanted:
+        return True
+    print(f'installing {pins} into {folder.relative_to(HERE.parent)}', flush=True)
+    pip = [str(folder / 'bin' / 'python'), '-m', 'pip', 'install', '--quiet']
+    try:
+        subprocess.run([sys.executable, '-m', 'venv', str(folder)], check=True)
+        subprocess.run([*pip, '--disable-pip-version-check', '-r', str(HERE / pins)], check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    stamp.write_text(wanted)
+    return True
 
 
 @cache
