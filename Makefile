@@ -23,8 +23,8 @@ lint: $(BIN)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(BIN)/.test   ## Measure speed and overhead
-	$(BIN)/python benchmarks/run.py
+bench: $(BIN)/.test   ## Measure nicarbon beside other trackers (BENCH=--quick: roughly)
+	$(BIN)/python benchmarks/run.py $(BENCH)
 
 docs: $(BIN)/.docs   ## Build the documentation, warnings as errors
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
