@@ -11,7 +11,6 @@ import contextlib
 import errno
 import itertools
 import os
-from dataclasses import replace
 from pathlib import Path
 
 from .entry import Entry, Window
@@ -50,7 +49,7 @@ class Checkpoint:
 
         A new file takes the place of the old one, so that there is a whole one always.
         """
-        lines = [to_line(replace(entry, windows=())), *map(window_line, entry.windows)]
+        lines = [to_line(entry._replace(windows=())), *map(window_line, entry.windows)]
         draft = f'{self._path}.draft'
         os.makedirs(self._key[1], exist_ok=True)
         os.close(self._handle)

@@ -21,8 +21,8 @@ import functools
 import os
 import resource
 import signal
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 __all__ = ['TreeClock', 'adopts_orphans', 'is_running', 'process_start']
 
@@ -34,8 +34,7 @@ _Key = tuple[int, str]
 """A process: its pid, and its start in ticks since boot."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Process:
+class _Process(NamedTuple):
     """A descendant as it was last seen."""
 
     parent: _Key

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -246,7 +246,7 @@ def _power(host: Host) -> Power:
 def _saved(folders: Sequence[Path], host: Host) -> Saved | None:
     """The calibration that is in use; else the first there is."""
     there = [folder for folder in folders if (folder / f'{host.name}.json').exists()]
-    bare = replace(host, power_method='')
+    bare = host._replace(power_method='')
     for folder in there:
         if calibrated(bare, [folder]).power_method:
             return Saved(str(folder / f'{host.name}.json'), in_use=True)

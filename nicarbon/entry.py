@@ -6,9 +6,8 @@ Nothing here knows of grams: an entry holds joules, seconds and names.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 __all__ = ['Entry', 'Kind', 'Outcome', 'Part', 'Reading', 'Scope', 'Tier', 'Use', 'Window']
 __all__ += ['check']
@@ -20,8 +19,7 @@ Outcome = Literal['ran', 'failed', 'killed', 'cached']
 Kind = Literal['node', 'run', 'command']
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What one meter saw of one component, over the time of an entry.
 
     Parameters
@@ -56,8 +54,7 @@ class Reading:
     coverage: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """How much of a component that does not follow CPU time was used, and by whom.
 
     A GPU's energy follows its streaming multiprocessors (SM), and its idle power those
@@ -81,8 +78,7 @@ class Use:
     holders_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """A stretch of an entry's time, in which rates are taken as even.
 
     Parameters
@@ -121,8 +117,7 @@ class Window:
         return self.start + self.seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A stretch of an entry's time with a name: a sub-stage, or a binary that it ran.
 
     Parts never add to a total: the joules that they show are those of the entry.
@@ -141,8 +136,7 @@ class Part:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One line of the ledger: one node run once, or the run as a whole.
 
     Parameters
@@ -228,6 +222,8 @@ _WORDS = {
     'tier': get_args(Tier),
     'scope': get_args(Scope),
 }
+_TEXTS = {*_WORDS, 'boot_id', 'component', 'entry_id', 'error', 'host', 'interface', 'method'}
+_TEXTS |= {'name', 'node', 'run_id', 'session', 'stage', 'started', 'subject'}
 _MAY_BE_NONE = {
     'host_cpu_seconds',
     'host_memory_gb',
@@ -253,15 +249,16 @@ def check(entry: Entry) -> None:
     uses = [use for window in entry.windows for use in window.uses if use is not None]
     records: list[Any] = [entry, *entry.readings, *entry.windows, *uses, *entry.parts]
     for record in records:
-        for field in fields(record):
-            _check_field(field.name, str(field.type), getattr(record, field.name))
+        for name, value in zip(record._fields, record, strict=True):
+            if not isinstance(value, tuple):
+                _check_field(name, value)
     if any(len(window.joules) != len(entry.readings) for window in entry.windows):
         raise ValueError('its windows do not have one value per reading')
     if any(window.uses and len(window.uses) != len(entry.readings) for window in entry.windows):
         raise ValueError('its windows do not have one use per reading')
     for window in entry.windows:
         for value in window.joules:
-            _check_field('joules', 'float | None', value)
+            _check_field('joules', value)
     if entry.host_cores < 1 or any(reading.u_rel < 1 for reading in entry.readings):
         raise ValueError('less than one core, or an uncertainty below 1')
     datetime.fromisoformat(entry.started)
@@ -269,14 +266,14 @@ def check(entry: Entry) -> None:
         raise ValueError('its id is not <host>-<pid>-<start>-<number>')
 
 
-def _check_field(name: str, kind: str, value: Any) -> None:
+def _check_field(name: str, value: Any) -> None:
     if name in _WORDS and value not in _WORDS[name]:
         raise ValueError(f'{name} is {value!r}')
-    if kind == 'str' and not isinstance(value, str):
-        raise TypeError(f'{name} is not text')
-    if kind.startswith(('float', 'int')):
-        if value is None and name in _MAY_BE_NONE:
-            return
-        # A negative idle power, time or energy is no reading.
-        if isinstance(value, bool) or not (math.isfinite(value) and value >= 0):
-            raise ValueError(f'{name} is {value!r}')
+    if name in _TEXTS:
+        if not isinstance(value, str):
+            raise TypeError(f'{name} is not text')
+    elif value is None and name in _MAY_BE_NONE:
+        pass
+    # A negative idle power, time or energy is no reading.
+    elif isinstance(value, bool) or not (math.isfinite(value) and value >= 0):
+        raise ValueError(f'{name} is {value!r}')

@@ -22,9 +22,8 @@ import platform
 import time
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .entry import Tier
 from .processor import family, field, power, tdp_linear, tdp_watts
@@ -40,8 +39,7 @@ _LAYOUT = 1
 """Of the files that are kept for the user; raise it when what is probed changes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(NamedTuple):
     """One machine.
 
     Parameters
@@ -166,8 +164,7 @@ def _measured(host: Host, told: Mapping[str, Any]) -> Host:
     spread = max(float(told['idle_spread']) / idle, float(told['peak_spread']) / peak)
     if not (0 < idle <= peak < math.inf and 0 <= spread < math.inf):
         raise ValueError('no CPU draws less at work than at rest')
-    return replace(
-        host,
+    return host._replace(
         idle_watts=idle,
         peak_watts=peak,
         power_method='model:calibrated',
@@ -202,7 +199,7 @@ def read(facts: Mapping[str, Any]) -> Host:
     >>> read(old).idle_watts, read(old).power_source
     (12.0, 'a table')
     """
-    known = {each.name for each in fields(Host)}
+    known = set(Host._fields)
     kept = {name: value for name, value in facts.items() if name in known}
     if 'tdp_source' in facts:
         kept |= tdp_linear(float(facts['tdp_watts']))
@@ -272,7 +269,7 @@ def _save(path: Path, host: Host) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f'.{path.name}.{os.getpid()}')
-        draft.write_text(json.dumps(asdict(host), indent=2) + '\n', 'utf-8')
+        draft.write_text(json.dumps(host._asdict(), indent=2) + '\n', 'utf-8')
         draft.replace(path)
     except OSError:
         pass  # A read-only or full disk costs the next process a second, nothing more.

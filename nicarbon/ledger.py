@@ -15,7 +15,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +35,8 @@ SCHEMA_VERSION = 2
 """Version of the lines on disk; raised whenever a field changes its meaning or
 may be new. All earlier versions are read."""
 
-_ENTRY_FIELDS = tuple(field.name for field in fields(Entry))
-_READING_FIELDS = tuple(field.name for field in fields(Reading))
+_ENTRY_FIELDS = Entry._fields
+_READING_FIELDS = Reading._fields
 
 
 def append(folder: Path | str, entry: Entry) -> Path:
@@ -122,7 +121,7 @@ def read(
         for path in sorted(Path(folder).glob('*.part')):
             part = _checkpoint(path, warnings)
             if part and part[0].entry_id not in entries and not running(*part):
-                entries[part[0].entry_id] = replace(part[0], outcome='killed')
+                entries[part[0].entry_id] = part[0]._replace(outcome='killed')
     return sorted(entries.values(), key=lambda entry: (entry.started, entry.entry_id)), warnings
 
 
@@ -150,7 +149,7 @@ def _checkpoint(path: Path, warnings: list[str]) -> tuple[Entry, float] | None:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         warnings.append(f'{path}: line 1 was passed over, torn or wrong: {error}')
         return None
-    whole = replace(entry, windows=(*entry.windows, *_whole_windows(lines)))
+    whole = entry._replace(windows=(*entry.windows, *_whole_windows(lines)))
     try:
         check(whole)
     except (ValueError, TypeError) as error:

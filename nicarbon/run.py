@@ -13,9 +13,9 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import NamedTuple
 
 from . import host, ledger, meters
 from .checkpoint import tidy
@@ -118,8 +118,7 @@ def recording(out_dir: Path | str, *, run_id: str | None = None) -> Iterator[Rec
         tidy(run.ledger)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a run's ledger is.
 
     Parameters
@@ -197,7 +196,7 @@ def _begin(label: Label, place: Place | None, clock: Callable[..., TreeClock]) -
             return None
         folder = Path(place.ledger)
         machine = _host(str(folder.parent / 'hosts'))
-        label = replace(label, run_id=folder.parent.name)
+        label = label._replace(run_id=folder.parent.name)
         return Watch(label, machine, meters.find(machine), folder, clock=clock)
     except Exception as error:  # noqa: BLE001 - metering never breaks the science
         _log.warning('%s runs unwatched: %s', label.node or label.interface, error)
@@ -222,7 +221,7 @@ def add_cached(label: Label, made: float, place: Place | None = None) -> None:
     _told.add((place.ledger, label.node))
     folder = Path(place.ledger)
     machine = _host(str(folder.parent / 'hosts'))
-    label = replace(label, run_id=folder.parent.name, reserved_cores=0.0)
+    label = label._replace(run_id=folder.parent.name, reserved_cores=0.0)
     process = f'{machine.name}-{os.getpid()}-{process_start(os.getpid())}'
     try:
         ledger.append(folder, unmeasured(label, machine, f'{process}-c{len(_told)}', 'cached'))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from .entry import Entry, Part, Reading, Use, Window
@@ -34,7 +33,7 @@ def leaves(entries: Iterable[Entry]) -> list[Entry]:
     entries = list(entries)
     with_nodes = {entry.run_id for entry in entries if entry.kind == 'node'}
     return [
-        replace(entry, kind='node') if entry.kind == 'command' else entry
+        entry._replace(kind='node') if entry.kind == 'command' else entry
         for entry in entries
         if entry.kind != 'command' or entry.run_id not in with_nodes
     ]
@@ -83,7 +82,7 @@ def within(entry: Entry, start: float, stop: float) -> Entry:
         Without windows when none falls there; totals stay those of the whole.
     """
     cuts = (piece(w, max(w.start, start), min(w.stop, stop)) for w in entry.windows)
-    return replace(entry, windows=tuple(window for window in cuts if window is not None))
+    return entry._replace(windows=tuple(window for window in cuts if window is not None))
 
 
 def piece(window: Window, start: float, stop: float) -> Window | None:
@@ -210,8 +209,7 @@ def summed(entry: Entry, windows: tuple[Window, ...], **changes: Any) -> Entry:
                 min(1.0, covered / seconds) if seconds and seen else 1.0,
             )
         )
-    return replace(
-        entry,
+    return entry._replace(
         seconds=seconds,
         cpu_seconds=sum(window.cpu_seconds for window in windows),
         host_cpu_seconds=sum(busy) if len(busy) == len(windows) and windows else None,

@@ -29,7 +29,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal, get_args
 
@@ -195,7 +195,7 @@ def _weaker(a: Reading, b: Reading) -> Reading:
     if a is b:
         return a
     tier = max(a.tier, b.tier, key=_TIERS.index)
-    return replace(a, tier=tier, u_rel=max(a.u_rel, b.u_rel))
+    return a._replace(tier=tier, u_rel=max(a.u_rel, b.u_rel))
 
 
 class _Host:
@@ -265,7 +265,7 @@ def _add_host(
     if busy is not None:
         busy = max(0.0, busy - sum(one.cpu_seconds for one in apart))
     joules = (*window.joules[:index], left, *window.joules[index + 1 :])
-    rest = replace(window, host_cpu_seconds=busy, joules=joules) if apart else window
+    rest = window._replace(host_cpu_seconds=busy, joules=joules) if apart else window
     charges, overhead = charge(run, rest, index, others, overhead_seconds)
     host.add(reading, left, overhead)
     for one, part in zip(others, charges, strict=True):

@@ -190,7 +190,7 @@ def sidecar(
         'Lost': footprint(summary.lost, seen=summary.seen),
         'Outcomes': summary.outcomes,
         'Balance': [_camel(asdict(balance)) for balance in balances],
-        'Hosts': [_camel(asdict(host)) for host in hosts],
+        'Hosts': [_camel(host._asdict()) for host in hosts],
         'Provenance': {
             'GeneratedBy': [{'Name': 'nicarbon', 'Version': version}],
             'Command': command,

@@ -9,7 +9,6 @@ import math
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import islice, pairwise
 
 from .entry import Entry, Reading, Use, Window
@@ -32,7 +31,7 @@ def leftover(node: Entry, run: Entry) -> Entry:
     """
     begin, end = (run.windows[0].start, run.windows[-1].stop) if run.windows else (math.inf,) * 2
     before, after = within(node, -math.inf, begin), within(node, end, math.inf)
-    return replace(node, windows=before.windows + after.windows)
+    return node._replace(windows=before.windows + after.windows)
 
 
 def clusters(nodes: Iterable[Entry]) -> Iterator[list[Entry]]:
@@ -96,7 +95,7 @@ def together(nodes: Sequence[Entry]) -> Entry:
         seen = [(pieces, node) for node in active if (pieces := _pieces(node, start, stop))]
         if seen:
             windows.append(_mean(start, stop, seen, list(readings)))
-    return replace(nodes[0], readings=tuple(readings.values()), windows=tuple(windows))
+    return nodes[0]._replace(readings=tuple(readings.values()), windows=tuple(windows))
 
 
 def _edges(nodes: Sequence[Entry]) -> list[float]:

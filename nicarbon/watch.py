@@ -19,10 +19,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from . import ledger
 from .checkpoint import Checkpoint
@@ -50,8 +50,7 @@ _numbers = itertools.count(1)
 _warned: set[str] = set()
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(NamedTuple):
     """Who the work belongs to; see :class:`~nicarbon.ledger.Entry` for the words."""
 
     kind: Kind = 'node'

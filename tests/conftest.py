@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command import digest, nicarbon
+from values import replace
 
 from nicarbon import demo
 from nicarbon.entry import Entry, Reading, Window

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
+
+from values import replace
 
 from nicarbon.account import PUE, Intensity
 from nicarbon.entry import Entry, Reading, Window

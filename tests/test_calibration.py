@@ -10,11 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from machines import powercap
+from values import replace
 
 from nicarbon import host
 from nicarbon.burn import burning

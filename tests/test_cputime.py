@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from dataclasses import asdict
 
 import pytest
 
@@ -28,7 +27,7 @@ def _may_make_groups() -> bool:
 
 needs_cgroup = pytest.mark.skipif(not _may_make_groups(), reason='no control group may be made')
 
-HOST = asdict(Host('h', 'X', 2, 1, 8.0, False, 12.0, 82.0, 'model:ccf', '', 'modelled', 1.5))
+HOST = Host('h', 'X', 2, 1, 8.0, False, 12.0, 82.0, 'model:ccf', '', 'modelled', 1.5)._asdict()
 
 BURN = 'import time, sys\nt = float(sys.argv[1])\nwhile time.process_time() < t: pass\n'
 

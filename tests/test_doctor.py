@@ -7,13 +7,14 @@ import os
 import shlex
 import subprocess
 import time
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
 from command import NICARBON, nicarbon
 from machines import namespaces, on_machine, powercap
+from values import replace
 
 from nicarbon import host, meters, surroundings
 from nicarbon.cli.doctor import words

@@ -8,11 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from doubles import Burn
+from values import replace
 
 from nicarbon import ledger, recording
 from nicarbon.cli.outputs import _running
@@ -35,7 +35,7 @@ def watching(folder: Path, body: str) -> subprocess.Popen:
         'from nicarbon.host import Host\n'
         'from nicarbon.meters import Fake\n'
         'from nicarbon.watch import Label, Watch\n'
-        f'watch = Watch(Label(stage="burn"), Host(**{asdict(HOST)!r}), [Fake(10.0)], '
+        f'watch = Watch(Label(stage="burn"), Host(**{HOST._asdict()!r}), [Fake(10.0)], '
         f'Path({str(folder)!r}), window_seconds=0.2)\n'
         'with watch:\n'
         '    print("go", flush=True)\n'

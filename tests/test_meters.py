@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +16,7 @@ import powercap
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from values import replace
 
 from nicarbon.entry import Reading
 from nicarbon.host import Host

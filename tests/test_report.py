@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
 import report_data as data
+from values import replace
 
 from nicarbon.account import PUE
 from nicarbon.entry import Reading, Use

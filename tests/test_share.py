@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from values import replace
 
 from nicarbon.entry import Entry, Reading, Use, Window
 from nicarbon.series import merge_pairs, within

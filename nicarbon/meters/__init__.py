@@ -11,9 +11,8 @@ from look to look.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..entry import Reading, Use
 from ..host import Host
@@ -21,8 +20,7 @@ from ..host import Host
 __all__ = ['Absent', 'Fake', 'Meter', 'Moment', 'Seen', 'find']
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """When a meter is looked at, and what other clocks say then.
 
     Parameters
@@ -41,8 +39,7 @@ class Moment:
     pids: Callable[[], frozenset[int]] = frozenset
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """What a meter saw since the look before.
 
     Parameters

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..entry import Tier
 from . import Meter
@@ -14,8 +13,7 @@ __all__ = ['Candidate', 'Finding', 'State', 'absent', 'denied', 'frozen']
 State = Literal['used', 'available', 'denied', 'absent', 'frozen', 'covered']
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One way to see one component of this machine.
 
     Parameters
@@ -49,8 +47,7 @@ class Finding:
     mend: str = ''
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A finding, and how to make its meter.
 
     Parameters

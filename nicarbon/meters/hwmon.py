@@ -16,9 +16,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from ..entry import Reading
 from ..host import Host
@@ -134,8 +134,7 @@ class Rest:
         return Seen(whole) if whole >= 0 else Seen()
 
 
-@dataclass(frozen=True, slots=True)
-class _Sensor:
+class _Sensor(NamedTuple):
     """One channel of a monitor."""
 
     chip: str

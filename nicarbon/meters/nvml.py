@@ -19,9 +19,8 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..entry import Reading, Use
 from . import Meter, Moment, Seen
@@ -51,8 +50,7 @@ _idle_watts: dict[str, float] = {}
 _warned: set[str] = set()
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(NamedTuple):
     """One physical GPU."""
 
     handle: Any
@@ -63,8 +61,7 @@ class Device:
     counts_energy: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Session:
+class _Session(NamedTuple):
     """NVML as it was started by a process; a forked child starts it anew."""
 
     pid: int

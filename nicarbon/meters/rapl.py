@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from ..entry import Reading
 from ..host import Host
@@ -53,8 +53,7 @@ BIND = '-v /sys/devices/virtual/powercap:/sys/class/powercap:ro'
 """Container engines hide the folder that /sys/class/powercap links to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Zone:
+class Zone(NamedTuple):
     """A zone of powercap.
 
     Parameters

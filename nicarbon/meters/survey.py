@@ -11,9 +11,9 @@ import importlib
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from ..host import Host
 from . import Meter, dram, hwmon, model, perf, rapl
@@ -34,8 +34,7 @@ _LIBRARIES = (
 """Any of these is a sign of NVIDIA's driver; asking its library takes milliseconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What was found, and what is used of it.
 
     Parameters
@@ -184,13 +183,13 @@ def _judge(candidate: Candidate, used: dict[str, Candidate]) -> Finding:
     component = finding.component
     if component in used:
         why = f'{used[component].finding.method} is used, which is better'
-        return replace(finding, why=why)
+        return finding._replace(why=why)
     for other in used.values():
         if component in other.covers:
             why = f'its energy is in that of {other.finding.component} ({other.finding.method})'
-            return replace(finding, state='covered', why=why)
+            return finding._replace(state='covered', why=why)
     used[component] = candidate
-    return replace(finding, state='used')
+    return finding._replace(state='used')
 
 
 def nvidia() -> tuple[Meter, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ...entry import Entry, Window
 from ...quantity import ENERGY
@@ -111,7 +111,7 @@ def _slices(run: Entry, shares: Sequence[Share], subject: str) -> list[_Slice]:
         return []
     while len(windows) > FINEST:
         windows = merge_pairs(windows)
-    parts = [_joules(replace(run, windows=(window,)), shares) for window in windows]
+    parts = [_joules(run._replace(windows=(window,)), shares) for window in windows]
     sums: dict[str, float] = defaultdict(float)
     for part in parts:
         for key, joules in part.items():
