@@ -207,10 +207,6 @@ def read(facts: Mapping[str, Any]) -> Host:
     return Host(**kept)
 
 
-_here: dict[str, Host] = {}
-_copied: set[str] = set()
-
-
 def cached(folder: Path | str | None = None) -> Host:
     """The facts of this machine, probed once per boot.
 
@@ -224,15 +220,14 @@ def cached(folder: Path | str | None = None) -> Host:
     Host
     """
     name = os.uname().nodename
-    if name not in _here:
-        _here[name] = calibrated(_kept(name), calibration_folders())
-    host = _here[name]
-    if folder is not None:
-        path = Path(folder) / f'{name}.json'
-        if str(path) not in _copied:
-            _copied.add(str(path))
-            if _load(path) != host:
-                _save(path, host)
+    path = None if folder is None else Path(folder) / f'{name}.json'
+    # The workers of a run go by what the run knows, and ask nothing else.
+    told = _load(path) if path is not None else None
+    if told is not None and (told.name, told.boot_id) == (name, boot_id()):
+        return told
+    host = calibrated(_kept(name), calibration_folders())
+    if path is not None:
+        _save(path, host)
     return host
 
 

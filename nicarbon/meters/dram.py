@@ -15,9 +15,8 @@ from ..host import Host
 from . import Moment, Seen
 from .finding import Candidate, Finding
 
-__all__ = ['COMPONENTS', 'U_DRAM', 'WATTS_PER_GB', 'DramModel', 'candidates', 'idle_watts']
+__all__ = ['U_DRAM', 'WATTS_PER_GB', 'DramModel', 'candidates', 'idle_watts']
 
-COMPONENTS = frozenset({'dram'})
 METHOD = 'model:dram-size'
 
 WATTS_PER_GB = 0.35
@@ -47,7 +46,7 @@ class DramModel:
     """
 
     def __init__(self, host: Host) -> None:
-        self._watts = WATTS_PER_GB * host.memory_gb
+        self._watts = idle_watts(host)
         self.reading = Reading('dram', None, self._watts, METHOD, 'modelled', 'host', U_DRAM)
         self._last: float | None = None
 

@@ -27,9 +27,7 @@ from .counter import CounterMeter, FileCounter, moving
 from .finding import Candidate, Finding, absent, frozen
 from .rapl import U_RAPL, most_watts
 
-__all__ = ['COMPONENTS', 'GaugeMeter', 'Heard', 'Rest', 'candidates']
-
-COMPONENTS = frozenset({'cpu', 'node'})
+__all__ = ['GaugeMeter', 'Heard', 'Rest', 'candidates']
 
 U_GAUGE = 1.15
 """Of a gauge of a processor: what RAPL has, and as much again since power between two

@@ -16,9 +16,7 @@ from ..host import Host
 from . import Moment, Seen
 from .finding import Candidate, Finding
 
-__all__ = ['COMPONENTS', 'LoadModel', 'candidates']
-
-COMPONENTS = frozenset({'cpu'})
+__all__ = ['LoadModel', 'candidates']
 
 
 class LoadModel:

@@ -25,9 +25,8 @@ from .dram import idle_watts as dram_idle_watts
 from .finding import Candidate, Finding, absent, denied, frozen
 from .rapl import U_RAPL, U_RAPL_DRAM, most_watts
 
-__all__ = ['COMPONENTS', 'Kernel', 'PerfCounter', 'candidates', 'cpus']
+__all__ = ['Kernel', 'PerfCounter', 'candidates', 'cpus']
 
-COMPONENTS = frozenset({'cpu', 'dram'})
 METHOD = 'rapl:perf'
 EVENTS = {'cpu': 'energy-pkg', 'dram': 'energy-ram'}
 

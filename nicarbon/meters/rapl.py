@@ -27,9 +27,8 @@ from .counter import CounterMeter, FileCounter, moving
 from .dram import idle_watts as dram_idle_watts
 from .finding import Candidate, Finding, absent, denied, frozen
 
-__all__ = ['COMPONENTS', 'U_RAPL', 'Rapl', 'Zone', 'candidates', 'most_watts', 'zones']
+__all__ = ['U_RAPL', 'Rapl', 'Zone', 'candidates', 'most_watts', 'zones']
 
-COMPONENTS = frozenset({'cpu', 'dram'})
 METHOD = 'rapl:powercap'
 
 U_RAPL = 1.08

@@ -11,14 +11,15 @@ import importlib
 import logging
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..host import Host
-from . import Meter, dram, hwmon, model, perf, rapl
+from . import Meter
 from .finding import Candidate, Finding, State, absent
-from .hwmon import Heard, Rest
+
+if TYPE_CHECKING:
+    from .perf import Kernel
 
 __all__ = ['Finding', 'Plan', 'State', 'found', 'nvidia', 'plan', 'survey']
 
@@ -71,6 +72,8 @@ class Plan(NamedTuple):
         made += gpus
         if node is None:
             return tuple(made)
+        from .hwmon import Heard, Rest
+
         # The node's meter sees the others too: it is looked at last, and takes them off.
         heard = [Heard(meter) for meter in made]
         return (*heard, Rest(node, heard))
@@ -80,7 +83,7 @@ def survey(
     host: Host,
     *,
     sysfs: Path | str = '/sys',
-    kernel: perf.Kernel | None = None,
+    kernel: Kernel | None = None,
     sleep: Callable[[float], object] = time.sleep,
     gpus: tuple[Meter, ...] | None = None,
 ) -> tuple[Finding, ...]:
@@ -130,7 +133,7 @@ def plan(
     host: Host,
     sysfs: Path,
     *,
-    kernel: perf.Kernel | None = None,
+    kernel: Kernel | None = None,
     sleep: Callable[[float], object] = time.sleep,
     thorough: bool = False,
 ) -> Plan:
@@ -149,30 +152,81 @@ def plan(
     -------
     Plan
     """
-    sources: tuple[tuple[frozenset[str], Callable[[], Iterable[Candidate]]], ...] = (
-        (rapl.COMPONENTS, partial(rapl.candidates, host, sysfs / 'class/powercap', sleep)),
-        (perf.COMPONENTS, partial(perf.candidates, host, sysfs, kernel, sleep)),
-        (hwmon.COMPONENTS, partial(hwmon.candidates, host, sysfs / 'class/hwmon', sleep)),
-        (model.COMPONENTS, partial(model.candidates, host)),
-        (dram.COMPONENTS, partial(dram.candidates, host)),
-    )
+    asked = _Asked(host, sysfs, kernel, sleep)
     used: dict[str, Candidate] = {}
     findings: list[Finding] = []
-    for components, look in sources:
-        if thorough or not components <= set(used):
-            findings += [_judge(candidate, used) for candidate in _safe(components, look)]
+    for source in _SOURCES:
+        # What is not there is neither asked nor imported: every worker pays for it.
+        there = not source.sign or (sysfs / source.sign).exists()
+        if thorough or (there and not source.components <= set(used)):
+            findings += [_judge(candidate, used) for candidate in _safe(source, asked)]
     return Plan(tuple(findings), tuple(used.values()))
 
 
-def _safe(
-    components: frozenset[str], look: Callable[[], Iterable[Candidate]]
-) -> Iterable[Candidate]:
+class _Asked(NamedTuple):
+    """What a source is asked with."""
+
+    host: Host
+    sysfs: Path
+    kernel: Kernel | None
+    sleep: Callable[[float], object]
+
+
+class _Source(NamedTuple):
+    """A way to see some components, and the file of ``/sys`` without which it is absent."""
+
+    components: frozenset[str]
+    sign: str
+    look: Callable[[_Asked], Iterable[Candidate]]
+
+
+def _rapl(asked: _Asked) -> Iterable[Candidate]:
+    from . import rapl
+
+    return rapl.candidates(asked.host, asked.sysfs / 'class/powercap', asked.sleep)
+
+
+def _perf(asked: _Asked) -> Iterable[Candidate]:
+    from . import perf
+
+    return perf.candidates(asked.host, asked.sysfs, asked.kernel, asked.sleep)
+
+
+def _hwmon(asked: _Asked) -> Iterable[Candidate]:
+    from . import hwmon
+
+    return hwmon.candidates(asked.host, asked.sysfs / 'class/hwmon', asked.sleep)
+
+
+def _model(asked: _Asked) -> Iterable[Candidate]:
+    from . import model
+
+    return model.candidates(asked.host)
+
+
+def _dram(asked: _Asked) -> Iterable[Candidate]:
+    from . import dram
+
+    return dram.candidates(asked.host)
+
+
+_SOURCES = (
+    _Source(frozenset({'cpu', 'dram'}), 'class/powercap', _rapl),
+    _Source(frozenset({'cpu', 'dram'}), 'bus/event_source/devices/power', _perf),
+    _Source(frozenset({'cpu', 'node'}), 'class/hwmon', _hwmon),
+    _Source(frozenset({'cpu'}), '', _model),
+    _Source(frozenset({'dram'}), '', _dram),
+)
+"""Best first."""
+
+
+def _safe(source: _Source, asked: _Asked) -> Iterable[Candidate]:
     """A source that fails is one that is absent: nothing may break the work."""
     try:
-        return tuple(look())
+        return tuple(source.look(asked))
     except Exception as error:  # noqa: BLE001 - see above
         _log.warning('a way to see energy failed: %s: %s', type(error).__name__, error)
-        return tuple(absent(name, 'unknown', '', str(error)) for name in sorted(components))
+        return tuple(absent(name, 'unknown', '', str(error)) for name in sorted(source.components))
 
 
 def _judge(candidate: Candidate, used: dict[str, Candidate]) -> Finding:
