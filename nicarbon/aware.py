@@ -15,9 +15,11 @@ plugin. Neither input hashes nor outputs nor exit codes change.
 from __future__ import annotations
 
 import functools
+import logging
+import math
+import os
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from nipype.interfaces.base import BaseInterface
@@ -28,6 +30,8 @@ from .run import Place, add_cached, watched
 from .watch import Label, Watch
 
 __all__ = ['CarbonJoinNode', 'CarbonMapNode', 'CarbonNode', 'carbon_aware', 'label_of', 'metered']
+
+_log = logging.getLogger('nicarbon')
 
 AnyInterface = TypeVar('AnyInterface', bound=type[BaseInterface])
 AnyNode = TypeVar('AnyNode', bound=Any)
@@ -97,7 +101,8 @@ def _aware_run(run: Callable[..., Any]) -> Callable[..., Any]:
         cores = float(threads) if isinstance(threads, int) else 1.0
         with watched(Label(stage=name, interface=name, reserved_cores=cores)) as watch:
             result = run(self, *args, **kwargs)
-            _note_failure(watch, getattr(result.runtime, 'traceback', None))
+            runtime = getattr(result, 'runtime', None)
+            _note_failure(watch, getattr(runtime, 'traceback', None))
             return result
 
     return aware
@@ -119,11 +124,11 @@ class _Aware:
     def __getstate__(self) -> dict[str, Any]:
         # A node is pickled when it is handed to a worker. The worker's environment may
         # be that of a server process started long ago, or of another host.
-        return {**self.__dict__, 'place': Place.from_environment() or self.place}
+        return {**self.__dict__, 'place': Place.settle(self.place)}
 
     def is_cached(self, rm_outdated: bool = False) -> Any:  # noqa: FBT001, FBT002
         cached = super().is_cached(rm_outdated)  # type: ignore[misc]
-        note_cached(self, cached)
+        quietly(note_cached, self, cached)
         return cached
 
     def _run_command(self, execute: bool, copyfiles: bool = True) -> Any:  # noqa: FBT001, FBT002
@@ -202,14 +207,15 @@ def metered(node: Any, run: Callable[..., Any], execute: bool, copyfiles: bool) 
     object
         What Nipype returns.
     """
-    before = _made(node)
-    with watched(label_of(node), getattr(node, 'place', None)) as watch:
+    before = None if execute else _made(node)
+    label = quietly(label_of, node) or Label(node=str(node.name))
+    with watched(label, getattr(node, 'place', None)) as watch:
         try:
             result = run(execute, copyfiles)
         except Exception as error:
             _note_failure(watch, str(error), default=type(error).__name__)
             raise
-        if not execute and before is not None and _made(node) == before and watch is not None:
+        if watch is not None and before is not None and _made(node) == before:
             watch.cancel()
         return result
 
@@ -224,8 +230,8 @@ def note_cached(node: Any, cached: tuple[bool, bool]) -> None:
         Whether there is a result, and whether it is of the same inputs.
     """
     again = node.overwrite or (node.overwrite is None and node.interface.always_run)
-    made = _made(node)
-    if all(cached) and not again and made is not None:
+    made = _made(node) if all(cached) and not again else None
+    if made is not None:
         add_cached(label_of(node), made, getattr(node, 'place', None))
 
 
@@ -273,15 +279,17 @@ def label_of(node: Any) -> Label:
     >>> label_of(node).subject, label_of(node).stage
     ('01', 'n4')
     """
-    name = getattr(node, 'carbon_name', '') or node.fullname
+    # With iterables, only this name tells one node from another.
+    name = getattr(node, 'carbon_name', '') or node.itername
+    memory = float(node.mem_gb or 0)
     return Label(
-        subject=getattr(node, 'subject', '') or _who(node, name, 'sub(?:ject)?'),
-        session=getattr(node, 'session', '') or _who(node, name, 'ses(?:sion)?'),
-        stage=getattr(node, 'stage', '') or node.name,
+        subject=str(getattr(node, 'subject', '')) or _who(node, name, 'sub(?:ject)?'),
+        session=str(getattr(node, 'session', '')) or _who(node, name, 'ses(?:sion)?'),
+        stage=str(getattr(node, 'stage', '')) or node.name,
         node=name,
         interface=type(node.interface).__name__,
         reserved_cores=float(node.n_procs or 1),
-        reserved_memory_gb=node.mem_gb,
+        reserved_memory_gb=memory if 0 < memory < math.inf else None,
     )
 
 
@@ -300,10 +308,30 @@ def _workflows(name: str) -> str:
     return '.'.join(part for part in name.split('.')[:-1] if part.endswith('_wf'))
 
 
+def quietly(action: Callable[..., Any], *what: Any) -> Any:
+    """Do what must not disturb the work; None if it fails, which is said.
+
+    Parameters
+    ----------
+    action : callable
+    *what
+        Its arguments.
+
+    Returns
+    -------
+    object
+    """
+    try:
+        return action(*what)
+    except Exception as error:  # noqa: BLE001 - metering never breaks the science
+        _log.warning('%s: %s: %s', action.__name__, type(error).__name__, error)
+        return None
+
+
 def _made(node: Any) -> float | None:
     """When a node's result was written; None if there is none."""
     try:
-        return (Path(node.output_dir()) / f'result_{node.name}.pklz').stat().st_mtime
+        return os.stat(f'{node.output_dir()}/result_{node.name}.pklz').st_mtime
     except OSError:
         return None
 

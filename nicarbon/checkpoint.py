@@ -12,9 +12,10 @@ import errno
 import itertools
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from .entry import Entry, Window
-from .ledger import to_line, window_line
+from .ledger import ENDED, to_line, window_line
 
 __all__ = ['Checkpoint', 'tidy']
 
@@ -37,68 +38,115 @@ class Checkpoint:
 
     def __init__(self, folder: Path | str, entry: Entry) -> None:
         self._key = os.getpid(), str(folder)
-        self._handle, self._path = _open(self._key, entry.entry_id.rpartition('-')[0])
+        self._file = _take(self._key, entry.entry_id.rpartition('-')[0])
         self._write(to_line(entry) + '\n', at=0)
+
+    @property
+    def path(self) -> str:
+        """The file."""
+        return self._file.path
 
     def extend(self, window: Window) -> None:
         """Add a window."""
         self._write(window_line(window) + '\n', at=self._size)
 
-    def rewrite(self, entry: Entry) -> None:
+    def rewrite(self, entry: Entry, *, ended: bool = False) -> None:
         """Write it anew, with other windows than before, or where it has vanished.
 
         A new file takes the place of the old one, so that there is a whole one always.
+
+        Parameters
+        ----------
+        entry : Entry
+        ended : bool
+            The work has ended as the entry says, which its ledger could not be told.
         """
         lines = [to_line(entry._replace(windows=())), *map(window_line, entry.windows)]
-        draft = f'{self._path}.draft'
+        lines += [ENDED] if ended else []
         os.makedirs(self._key[1], exist_ok=True)
-        os.close(self._handle)
-        self._handle = os.open(draft, _FLAGS | os.O_TRUNC, 0o644)
+        old, self._file = self._file, _File.open(f'{self.path}.draft', os.O_TRUNC)
         self._write('\n'.join(lines) + '\n', at=0)
-        os.replace(draft, self._path)
+        os.replace(self.path, old.path)
+        self._file = self._file._replace(path=old.path)
+        if old.is_open:
+            os.close(old.handle)
 
     def close(self) -> None:
         """Its entry has ended and is in the ledger: nothing of it is needed."""
-        os.ftruncate(self._handle, 0)
-        _free.setdefault(self._key, []).append((self._handle, self._path))
+        if self._file.is_open:
+            os.ftruncate(self._file.handle, 0)
+            _free.setdefault(self._key, []).append(self._file)
 
     def _write(self, text: str, at: int) -> None:
+        if not (self._file.is_open and self._file.has_name):
+            raise FileNotFoundError(errno.ENOENT, 'the checkpoint was taken away', self.path)
         data = text.encode()
-        if not os.fstat(self._handle).st_nlink:
-            raise FileNotFoundError(errno.ENOENT, 'somebody removed the checkpoint', self._path)
-        written = os.pwrite(self._handle, data, at)
+        written = os.pwrite(self._file.handle, data, at)
         self._size = at + written
         if written < len(data):
-            raise OSError(errno.ENOSPC, 'the checkpoint was cut short', self._path)
+            raise OSError(errno.ENOSPC, 'the checkpoint was cut short', self.path)
+
+
+class _File(NamedTuple):
+    """An open file, and what it is: a program may close descriptors that are not its own,
+    and the next file that it opens then has the same number.
+    """
+
+    path: str
+    handle: int
+    device: int
+    inode: int
+
+    @classmethod
+    def open(cls, path: str, flags: int = 0) -> _File:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | flags, 0o644)
+        status = os.fstat(handle)
+        return cls(path, handle, status.st_dev, status.st_ino)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the number is still that of this file."""
+        try:
+            status = os.fstat(self.handle)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == (self.device, self.inode)
+
+    @property
+    def has_name(self) -> bool:
+        """Whether nobody has removed it."""
+        return os.fstat(self.handle).st_nlink > 0
+
+
+_Key = tuple[int, str]
+_free: dict[_Key, list[_File]] = {}
+"""Files that no entry needs any more, by process and folder."""
+_numbers = itertools.count(1)
 
 
 def tidy(folder: Path | str) -> None:
     """Remove checkpoints that hold nothing; whoever still uses one makes it anew."""
+    for file in _free.pop((os.getpid(), str(folder)), []):
+        if file.is_open:
+            os.close(file.handle)
     with contextlib.suppress(OSError):
         for path in Path(folder).glob('*.part'):
             if path.stat().st_size == 0:
                 path.unlink()
 
 
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-
-_Key = tuple[int, str]
-_free: dict[_Key, list[tuple[int, str]]] = {}
-"""Open files that no entry needs any more, by process and folder."""
-_numbers = itertools.count(1)
-
-
-def _open(key: _Key, process: str) -> tuple[int, str]:
+def _take(key: _Key, process: str) -> _File:
     """A file for one checkpoint: one that is free, or else a new one."""
     free = _free.get(key, [])
     while free:
-        handle, path = free.pop()
-        if os.fstat(handle).st_nlink:
-            return handle, path
-        os.close(handle)
+        file = free.pop()
+        if file.is_open and file.has_name:
+            return file
+        if file.is_open:
+            os.close(file.handle)
     path = os.path.join(key[1], f'{process}-{next(_numbers)}.part')
     try:
-        return os.open(path, _FLAGS, 0o644), path
+        return _File.open(path)
     except FileNotFoundError:
         os.makedirs(key[1], exist_ok=True)
-        return os.open(path, _FLAGS, 0o644), path
+        return _File.open(path)

@@ -148,6 +148,10 @@ def run(
             # Python ignores these two; programs expect them as the shell left them.
             setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
         )
+    except OSError:
+        if follower:
+            follower.join()
+        raise
     finally:
         if through:
             os.close(through.end)
@@ -175,13 +179,25 @@ def end_as(code: int) -> int:
 def _wait(pid: int) -> int:
     """Hand signals on to a child until it ends; return its wait status."""
     while True:
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
+        status = _ended(pid)
+        if status is not None:
             return status
-        caught = signal.sigwaitinfo(FORWARDED | {signal.SIGCHLD})
+        # Not for ever: another thread, of some library, may have taken the signal.
+        caught = signal.sigtimedwait(FORWARDED | {signal.SIGCHLD}, 1.0)
         # What the terminal sends (from the kernel, si_code > 0) the child has got itself.
-        if caught.si_signo != signal.SIGCHLD and caught.si_code <= 0:
+        if caught and caught.si_signo != signal.SIGCHLD and caught.si_code <= 0:
             os.kill(pid, caught.si_signo)
+
+
+def _ended(pid: int) -> int | None:
+    """The wait status of a child if it has ended; orphans that came home are buried."""
+    while True:
+        remains = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if remains is None:
+            return None
+        ended, status = os.waitpid(remains.si_pid, 0)
+        if ended == pid:
+            return status
 
 
 class _Lines:

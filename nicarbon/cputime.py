@@ -16,11 +16,13 @@ exit code. What an orphan used is read from its remains.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import os
 import resource
 import signal
+import threading
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,18 +65,26 @@ class TreeClock:
     """
 
     def __init__(self, *, adopt: bool = False) -> None:
-        self._was_subreaper = _subreaper(True)
+        self._reaper = _Subreaper.hold()
         self._me: _Key = (os.getpid(), '')
         self._tree = _descendants(self._me)
-        self._foreign = frozenset() if adopt else frozenset(self._tree)
-        self._own, self._waited = _rusage()
-        self._start = self._own + self._waited + self._living()
+        self._adopts = adopt
+        self._foreign = set() if adopt else set(self._tree)
+        self._orphans: set[_Key] = set()
+        self._stirred = False
+        self._waited = _rusage()[1]
+        self._start = sum(_rusage()) + self._living()
         self._lost = self._most = 0.0
 
     @property
     def restless(self) -> bool:
-        """Whether some process forgets what its children used: look often."""
-        return _forgetful() or any(each.forgetful for each in self._tree.values())
+        """Whether something would be lost between two rare looks.
+
+        What children of a process that forgets them used, or how much of what is waited
+        for was a stranger's.
+        """
+        forgetful = _forgetful() or any(each.forgetful for each in self._tree.values())
+        return forgetful or self._stirred
 
     def pids(self) -> frozenset[int]:
         """Processes that were there at the last look, this one among them."""
@@ -86,11 +96,12 @@ class TreeClock:
         before, waited = self._tree, self._waited
         # In this order: a child that is waited for in between is in neither, and the
         # running maximum bridges that; the other way round it would be in both for good.
-        self._own, self._waited = _rusage()
+        own, self._waited = _rusage()
         self._tree = _descendants(self._me)
+        self._sort_out(before)
         if before:
             self._lost += self._vanished(before, self._waited - waited)
-        used = self._own + self._waited + self._living() + self._lost - self._start
+        used = own + self._waited + self._living() + self._lost - self._start
         self._most = max(self._most, used)
         return self._most
 
@@ -100,9 +111,20 @@ class TreeClock:
         Call it when the measured work has returned.
         """
         seconds = self.seconds()
-        if not self._was_subreaper:
-            _subreaper(False)
+        _bury(self._orphans & set(self._tree))
+        self._reaper.release()
         return seconds
+
+    def _sort_out(self, before: dict[_Key, _Process]) -> None:
+        """Who came home as an orphan, and what strangers started."""
+        for key, each in self._tree.items():
+            if key in before and each.parent == self._me != before[key].parent:
+                self._orphans.add(key)
+            # Parents come before their children in the tree.
+            if each.parent in self._foreign:
+                self._foreign.add(key)
+        both = self._foreign & set(before) & set(self._tree)
+        self._stirred = any(before[key].own < self._tree[key].own for key in both)
 
     def _living(self) -> float:
         """CPU seconds of all descendants that count."""
@@ -114,17 +136,59 @@ class TreeClock:
         """What must be added for those that ended since, and taken off.
 
         Children of a process that ignores SIGCHLD are in nobody's count. When a stranger
-        ended, our own count has grown by all that it ever used.
+        that is our own child ended, our count has grown by all that it ever used.
         """
         seconds = 0.0
         for key, each in before.items():
             if key in self._tree:
                 continue
             if key in self._foreign:
-                seconds -= min(grown, each.own + each.waited)
+                if each.parent == self._me:
+                    seconds -= min(grown, each.own + each.waited)
+            elif process_start(key[0]) == key[1]:
+                self._tree[key] = each  # It was overlooked: such lists are not reliable.
             elif before[each.parent].forgetful if each.parent in before else _forgetful():
                 seconds += each.own + each.waited
         return seconds
+
+
+def _bury(orphans: set[_Key]) -> None:
+    """Take away the remains of orphans, which nobody else will ask for.
+
+    They were seen below another process before they came home, so that no code of this
+    process started them; what they used is then in the count of those waited for.
+    """
+    for pid, _ in orphans:
+        with contextlib.suppress(OSError):
+            os.waitpid(pid, os.WNOHANG)
+
+
+class _Subreaper:
+    """Orphaned descendants become our children, not init's, while anybody holds this."""
+
+    _holders = 0
+    _before = False
+    _pid = 0
+    _lock = threading.Lock()
+
+    @classmethod
+    def hold(cls) -> type[_Subreaper]:
+        """Begin, or join those who hold it."""
+        with cls._lock:
+            if cls._pid != os.getpid():
+                cls._pid, cls._holders = os.getpid(), 0  # Forked: the flag is not inherited.
+            if cls._holders == 0:
+                cls._before = _subreaper(True)
+            cls._holders += 1
+        return cls
+
+    @classmethod
+    def release(cls) -> None:
+        """The last one restores what was."""
+        with cls._lock:
+            cls._holders -= 1
+            if cls._holders == 0 and not cls._before:
+                _subreaper(False)
 
 
 def process_start(pid: int) -> str:

@@ -35,8 +35,9 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
     >>> environment({'PYTHONPATH': '/lib'})['PYTHONPATH'].endswith('hook:/lib')
     True
     """
-    path = [str(HOOK), environ.get('PYTHONPATH', '')]
-    return {**environ, 'PYTHONPATH': os.pathsep.join(filter(None, path))}
+    path = environ.get('PYTHONPATH', '').split(os.pathsep)
+    path = [str(HOOK), *(folder for folder in path if folder and folder != str(HOOK))]
+    return {**environ, 'PYTHONPATH': os.pathsep.join(path)}
 
 
 def install() -> None:
@@ -47,7 +48,7 @@ def install() -> None:
     """
     from nipype.pipeline.engine import MapNode, Node
 
-    from .aware import metered, named_leaves, note_cached
+    from .aware import metered, named_leaves, note_cached, quietly
 
     if getattr(Node, 'carbon_installed', False):
         return
@@ -62,7 +63,7 @@ def install() -> None:
     def is_cached(original: Callable[..., Any]) -> Callable[..., Any]:
         def is_cached(self: Any, rm_outdated: bool = False) -> Any:  # noqa: FBT001, FBT002
             cached = original(self, rm_outdated)
-            note_cached(self, cached)
+            quietly(note_cached, self, cached)
             return cached
 
         return is_cached

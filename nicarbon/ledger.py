@@ -35,6 +35,9 @@ SCHEMA_VERSION = 2
 """Version of the lines on disk; raised whenever a field changes its meaning or
 may be new. All earlier versions are read."""
 
+ENDED = '"ended"'
+"""Last line of a checkpoint whose entry could not be added to the ledger."""
+
 _ENTRY_FIELDS = Entry._fields
 _READING_FIELDS = Reading._fields
 
@@ -121,7 +124,7 @@ def read(
         for path in sorted(Path(folder).glob('*.part')):
             part = _checkpoint(path, warnings)
             if part and part[0].entry_id not in entries and not running(*part):
-                entries[part[0].entry_id] = part[0]._replace(outcome='killed')
+                entries[part[0].entry_id] = part[0]
     return sorted(entries.values(), key=lambda entry: (entry.started, entry.entry_id)), warnings
 
 
@@ -149,6 +152,10 @@ def _checkpoint(path: Path, warnings: list[str]) -> tuple[Entry, float] | None:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         warnings.append(f'{path}: line 1 was passed over, torn or wrong: {error}')
         return None
+    if lines and lines[-1] == ENDED:
+        lines.pop()  # Its outcome is known, although the ledger could not be told.
+    else:
+        entry = entry._replace(outcome='killed')
     whole = entry._replace(windows=(*entry.windows, *_whole_windows(lines)))
     try:
         check(whole)

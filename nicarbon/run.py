@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 from . import host, ledger, meters
 from .checkpoint import tidy
-from .cputime import TreeClock, process_start
+from .cputime import TreeClock
 from .entry import Entry
 from .errors import UsageError
-from .watch import Label, Watch, unmeasured
+from .watch import Label, Watch, process_name, unmeasured
 
 __all__ = ['Place', 'Recording', 'add_cached', 'new_run_id', 'recording', 'watched']
 
@@ -32,6 +32,9 @@ ledger folder of the run is: ``<out>/logs/<run_id>/ledger``."""
 
 BEGAN_VARIABLE = 'NICARBON_BEGAN'
 """When the run began, in seconds since 1970: a result that is older was cached."""
+
+WITHIN_VARIABLE = 'NICARBON_WITHIN'
+"""The checkpoint and the entry of the node that this process works for, if any."""
 
 RUN_WINDOW_SECONDS = 3.0
 """Windows of the run are shorter than those of nodes: they are the timeline that
@@ -109,13 +112,14 @@ def recording(out_dir: Path | str, *, run_id: str | None = None) -> Iterator[Rec
     watch = Watch(
         label, machine, meters.find(machine), run.ledger, window_seconds=RUN_WINDOW_SECONDS
     )
-    place = Place(str(run.ledger), time.time())
+    place = Place(str(run.ledger), time.time(), process_name())
     try:
         with _environment(place), watch:
             yield run
     finally:
-        run.entry = watch.entry
-        tidy(run.ledger)
+        if place.process == process_name():
+            run.entry = watch.entry
+            tidy(run.ledger)
 
 
 class Place(NamedTuple):
@@ -127,16 +131,28 @@ class Place(NamedTuple):
         The folder.
     began : float
         When the run began, in seconds since 1970.
+    process : str
+        The process that says so: it knows itself when the run has ended.
     """
 
     ledger: str
     began: float
+    process: str = ''
 
     @classmethod
     def from_environment(cls) -> Place | None:
         """What the run has told its workers; None outside any run."""
         folder = os.environ.get(LEDGER_VARIABLE)
-        return cls(folder, float(os.environ.get(BEGAN_VARIABLE, '0'))) if folder else None
+        try:
+            began = float(os.environ.get(BEGAN_VARIABLE, ''))
+        except ValueError:
+            began = 0.0
+        return cls(folder, began, process_name()) if folder else None
+
+    @classmethod
+    def settle(cls, told: Place | None) -> Place | None:
+        """The place to use: what a node was told elsewhere, else that of the environment."""
+        return told if told and told.process != process_name() else cls.from_environment()
 
 
 @contextmanager
@@ -148,10 +164,14 @@ def _environment(place: Place) -> Iterator[None]:
         yield
     finally:
         for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+            _restore(name, value)
+
+
+def _restore(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
 
 
 @contextmanager
@@ -174,19 +194,43 @@ def watched(
         None inside another, or where watching cannot be begun, which must not
         stop the work.
     """
-    if getattr(_here, 'watching', False):
-        yield None
-        return
-    watch = _begin(label, place or Place.from_environment(), clock)
+    inside = label.kind == 'node' and (getattr(_here, 'watching', False) or _within())
+    watch = None if inside else _begin(label, Place.settle(place), clock)
     if watch is None:
         yield None
         return
-    _here.watching = True
+    token = watch.token if label.kind == 'node' else ''
+    _here.watching = label.kind == 'node'
+    before = os.environ.get(WITHIN_VARIABLE)
+    if token:
+        os.environ[WITHIN_VARIABLE] = token
     try:
-        with watch:
-            yield watch
+        yield watch
+    except BaseException as error:
+        _end(watch, error)
+        raise
+    else:
+        _end(watch, None)
     finally:
         _here.watching = False
+        if token:
+            _restore(WITHIN_VARIABLE, before)
+
+
+def _within() -> bool:
+    """Whether this process, or one that started it, is inside a node that goes on.
+
+    What the environment says may be old: a server of workers that a node has started
+    outlives it. The node's checkpoint knows.
+    """
+    path, _, entry_id = os.environ.get(WITHIN_VARIABLE, '').partition('\n')
+    if not path:
+        return False
+    try:
+        with open(path, 'rb') as file:
+            return f'"{entry_id}"'.encode() in file.readline()
+    except OSError:
+        return False
 
 
 def _begin(label: Label, place: Place | None, clock: Callable[..., TreeClock]) -> Watch | None:
@@ -197,10 +241,17 @@ def _begin(label: Label, place: Place | None, clock: Callable[..., TreeClock]) -
         folder = Path(place.ledger)
         machine = _host(str(folder.parent / 'hosts'))
         label = label._replace(run_id=folder.parent.name)
-        return Watch(label, machine, meters.find(machine), folder, clock=clock)
+        return Watch(label, machine, meters.find(machine), folder, clock=clock).__enter__()
     except Exception as error:  # noqa: BLE001 - metering never breaks the science
-        _log.warning('%s runs unwatched: %s', label.node or label.interface, error)
+        _say_once(f'{label.node or label.interface} runs unwatched: {error}')
         return None
+
+
+def _end(watch: Watch, error: BaseException | None) -> None:
+    try:
+        watch.__exit__(type(error) if error else None, error, None)
+    except Exception as fault:  # noqa: BLE001 - see above
+        _say_once(f'a watch could not be ended: {type(fault).__name__}: {fault}')
 
 
 def add_cached(label: Label, made: float, place: Place | None = None) -> None:
@@ -215,16 +266,17 @@ def add_cached(label: Label, made: float, place: Place | None = None) -> None:
     place : Place, optional
         By default that of the environment.
     """
-    place = place or Place.from_environment()
+    place = Place.settle(place)
     if place is None or made >= place.began or (place.ledger, label.node) in _told:
         return
     _told.add((place.ledger, label.node))
     folder = Path(place.ledger)
     machine = _host(str(folder.parent / 'hosts'))
     label = label._replace(run_id=folder.parent.name, reserved_cores=0.0)
-    process = f'{machine.name}-{os.getpid()}-{process_start(os.getpid())}'
     try:
-        ledger.append(folder, unmeasured(label, machine, f'{process}-c{len(_told)}', 'cached'))
+        ledger.append(
+            folder, unmeasured(label, machine, f'{process_name()}-c{len(_told)}', 'cached')
+        )
     except OSError as error:
         _log.warning('%s: that it was cached could not be written down: %s', label.node, error)
 

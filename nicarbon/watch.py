@@ -14,7 +14,6 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
-import math
 import os
 import threading
 import time
@@ -24,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-from . import ledger
+from . import ledger, sampler
 from .checkpoint import Checkpoint
 from .cputime import TreeClock, process_start
 from .entry import Entry, Kind, Outcome, Part, Reading, Window
@@ -32,18 +31,11 @@ from .host import Host, boot_id, busy_seconds, slept_seconds
 from .meters import Meter, Moment, Seen
 from .series import MAX_WINDOWS, merge_pairs, summed
 
-__all__ = ['WINDOW_SECONDS', 'Label', 'Watch', 'unmeasured']
+__all__ = ['WINDOW_SECONDS', 'Label', 'Watch', 'process_name', 'unmeasured']
 
 WINDOW_SECONDS = 5.0
 """Length of a window: a look costs well below a millisecond, so that watching
 takes about 0.01 % of a core."""
-
-FIRST_GLANCE_SECONDS = 0.05
-"""First look at the tree of processes; then at twice, four times, … this, or every
-time where a process forgets what its children used."""
-
-IDLE_ROUNDS = 40
-"""Rounds of that length without work after which the thread sleeps until it is woken."""
 
 _log = logging.getLogger('nicarbon')
 _numbers = itertools.count(1)
@@ -116,12 +108,23 @@ class Watch:
         self._parts: list[tuple[str, float]] = []
         self._failure: tuple[Outcome, str] | None = None
         self._cancelled = False
+        self._checkpoint: Checkpoint | None = None
         self._lock = threading.Lock()
 
     def __enter__(self) -> Watch:
-        pid = os.getpid()
-        entry_id = f'{self._host.name}-{pid}-{_process_start(pid)}-{next(_numbers)}'
+        self._pid = os.getpid()
         self._clock = self._new_clock(adopt=self._label.kind == 'run')
+        try:
+            self._prime()
+            sampler.add(self)
+        except BaseException:
+            self._clock.finish()
+            raise
+        return self
+
+    def _prime(self) -> None:
+        """The first look at everything."""
+        entry_id = f'{process_name()}-{next(_numbers)}'
         self._slept = self._slept_seconds()
         self._monotonic, self._cpu_seconds, self._busy = time.monotonic(), 0.0, busy_seconds()
         self._pids = self._clock.pids()
@@ -135,10 +138,12 @@ class Watch:
             boot_id=_boot_id(),
             readings=tuple(meter.reading for meter in self._meters),
         )
-        self._checkpoint: Checkpoint | None = None
         self._guard(self._begin)
-        sampler.add(self)
-        return self
+
+    @property
+    def token(self) -> str:
+        """Tells other processes that this work goes on: its checkpoint and its entry."""
+        return f'{self._checkpoint.path}\n{self._entry.entry_id}' if self._checkpoint else ''
 
     def fail(self, error: str, outcome: Outcome = 'failed') -> None:
         """Say that the work failed, where no exception does."""
@@ -150,6 +155,8 @@ class Watch:
 
     def part(self, name: str) -> None:
         """A sub-stage begins here, and the one before it ends."""
+        if self._pid != os.getpid():
+            return
         with self._lock:
             self._advance()
             self._parts.append((name, self._monotonic))
@@ -160,6 +167,8 @@ class Watch:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._pid != os.getpid():
+            return  # A forked child leaves the block too: what was measured is its parent's.
         sampler.remove(self)
         with self._lock:
             if exc is not None and self._failure is None:
@@ -211,7 +220,12 @@ class Watch:
     def _end(self) -> None:
         """The entry into the ledger; its checkpoint stays if that fails: it is all there is."""
         if self._folder is not None and self.entry is not None and not self._cancelled:
-            ledger.append(self._folder, self.entry)
+            try:
+                ledger.append(self._folder, self.entry)
+            except OSError:
+                if self._checkpoint is not None:
+                    self._checkpoint.rewrite(self.entry, ended=True)
+                raise
         if self._checkpoint is not None:
             self._checkpoint.close()
 
@@ -225,7 +239,7 @@ class Watch:
             self._monotonic,
             now - self._monotonic,
             cpu_seconds - self._cpu_seconds,
-            None if busy is None or self._busy is None else busy - self._busy,
+            None if busy is None or self._busy is None else max(0.0, busy - self._busy),
             tuple(each.joules for each in seen),
             tuple(each.use for each in seen) if any(each.use for each in seen) else (),
         )
@@ -267,84 +281,6 @@ class Watch:
         return True
 
 
-class _Sampler:
-    """One thread per process that looks at all watches when it is time.
-
-    It is started by the first watch, and anew in a forked child. It sleeps when there
-    is nothing to watch.
-    """
-
-    def __init__(self) -> None:
-        self._pid = 0
-
-    def add(self, watch: Watch) -> None:
-        if self._pid != os.getpid():
-            self._pid = os.getpid()
-            self._changed = threading.Condition(threading.Lock())
-            self._plans: dict[Watch, _Plan] = {}
-            self._wakes = math.inf
-            threading.Thread(target=self._run, name='nicarbon-watch', daemon=True).start()
-        plan = _Plan(watch)
-        with self._changed:
-            self._plans[watch] = plan
-            # Waking the thread costs more than all the rest; mostly it wakes soon enough.
-            if plan.due < self._wakes:
-                self._changed.notify()
-
-    def remove(self, watch: Watch) -> None:
-        with self._changed:
-            self._plans.pop(watch, None)
-
-    def _run(self) -> None:
-        idle = 0
-        while True:
-            with self._changed:
-                idle = 0 if self._plans else idle + 1
-                self._wakes = self._next(idle)
-                wait = self._wakes - time.monotonic()
-                if wait > 0:
-                    self._changed.wait(None if math.isinf(wait) else wait)
-                plans = list(self._plans.values())
-            for plan in plans:
-                plan.act(time.monotonic())
-
-    def _next(self, idle: int) -> float:
-        """When to wake. Between short nodes it stays about, so that none has to wake it."""
-        if self._plans:
-            return min(plan.due for plan in self._plans.values())
-        return time.monotonic() + FIRST_GLANCE_SECONDS if idle < IDLE_ROUNDS else math.inf
-
-
-class _Plan:
-    """When to look at a watch next."""
-
-    def __init__(self, watch: Watch) -> None:
-        now = time.monotonic()
-        self._watch = watch
-        self._step = FIRST_GLANCE_SECONDS
-        self._window = now + watch.window_seconds
-        self._glance = now + self._step
-
-    @property
-    def due(self) -> float:
-        return min(self._window, self._glance)
-
-    def act(self, now: float) -> None:
-        if now >= self._window:
-            self._watch.look()
-            self._window = now + self._watch.window_seconds
-        elif now >= self._glance:
-            self._watch.glance()
-        else:
-            return
-        # Early glances find out soon whether often ones are needed.
-        self._step = FIRST_GLANCE_SECONDS if self._watch.restless else 2 * self._step
-        self._glance = now + self._step
-
-
-sampler = _Sampler()
-
-
 def _look(meter: Meter, moment: Moment) -> Seen:
     """One counter; a meter that fails is one that saw nothing."""
     try:
@@ -362,7 +298,21 @@ def _warn_once(topic: str, text: str) -> None:
 
 
 _boot_id = functools.cache(boot_id)
-_process_start = functools.cache(process_start)
+
+
+def process_name() -> str:
+    """Names the running process among all of all hosts: ``<host>-<pid>-<start>``.
+
+    Returns
+    -------
+    str
+    """
+    return _process_name(os.getpid())
+
+
+@functools.cache
+def _process_name(pid: int) -> str:
+    return f'{os.uname().nodename}-{pid}-{process_start(pid)}'
 
 
 def unmeasured(

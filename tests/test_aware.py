@@ -134,7 +134,8 @@ def test_a_disk_that_fills_up_keeps_the_checkpoint(tmp_path: Path, make_entry) -
     assert watch.entry.outcome == 'ran'
     line.unlink()
     (entry,), _ = ledger.read(tmp_path / 'ledger')
-    assert (entry.stage, entry.outcome) == ('burn', 'killed')
+    assert (entry.stage, entry.outcome) == ('burn', 'ran')
+    assert entry.windows == watch.entry.windows
 
 
 class _Broken(Fake):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -36,7 +36,7 @@ def _burn(seconds: float) -> list[str]:
     return [sys.executable, '-S', '-c', BURN, str(seconds)]
 
 
-def _output(body: str, *words: str, clock: str = 'TreeClock') -> str:
+def _output(body: str, *words: str, clock: str = 'TreeClock', after: str = '') -> str:
     """Run a body under a fresh Watch, in a process that has no other children."""
     code = (
         'import os, subprocess, sys, time\n'
@@ -52,7 +52,7 @@ def _output(body: str, *words: str, clock: str = 'TreeClock') -> str:
         f'with Watch(Label(), host, [], None, clock={clock}) as watch:\n'
         + textwrap.indent(body, '    ')
         + '\n'
-        'print(watch.entry.cpu_seconds)\n'
+        f'print(watch.entry.cpu_seconds)\n{after}\n'
     )
     done = subprocess.run(
         [sys.executable, '-c', code, *words], check=True, capture_output=True, text=True
@@ -193,30 +193,62 @@ def test_exit_codes_are_never_stolen(first: str) -> None:
 
 
 def test_the_process_is_what_it_was_afterwards() -> None:
-    """A sub-reaper while it is watched, and no longer."""
-    libc, flag = ctypes.CDLL(None), ctypes.c_int()
+    """A sub-reaper while anybody watches, whoever ends first, and no longer."""
+    body = """
+import ctypes
+from nicarbon.cputime import TreeClock
+flag = ctypes.c_int()
+def subreaper():
+    ctypes.CDLL(None).prctl(37, ctypes.byref(flag), 0, 0, 0)
+    return flag.value
+assert subreaper() == 0
+first, second = TreeClock(), TreeClock()
+first.finish()
+assert subreaper() == 1
+second.finish()
+assert subreaper() == 0
+"""
+    subprocess.run([sys.executable, '-c', body], check=True)
 
-    def subreaper() -> int:
-        libc.prctl(37, ctypes.byref(flag), 0, 0, 0)
-        return flag.value
 
-    libc.prctl(36, 0, 0, 0, 0)
-    outer = TreeClock()
-    inner = TreeClock()
-    inner.finish()
-    assert subreaper() == 1
-    outer.finish()
-    assert subreaper() == 0
+def test_orphans_leave_no_remains() -> None:
+    """What came home as an orphan is taken away; what it used is counted all the same."""
+    body = """
+subprocess.run(['sh', '-c', '(sleep 0.4; "$@") & sleep 0.2', 'sh', *BURN, '0.5'])
+time.sleep(1.6)
+watch.look()
+"""
+    code = 'import glob\nprint(len([p for p in glob.glob("/proc/[0-9]*/stat") if " Z %d " % os.getpid() in open(p).read()]))'
+    out = _output(body, after=code)
+    seen, zombies = out.split()
+    assert float(seen) >= 0.5
+    assert zombies == '0'
 
 
 def test_children_that_were_there_are_somebody_elses() -> None:
     """A node that runs in the main process is not charged what the workers do meanwhile."""
-    worker = subprocess.Popen(_burn(60))
+    script = 'sleep 0.3; "$@" & "$@"'
+    worker = subprocess.Popen(['sh', '-c', script, 'sh', *_burn(60)], start_new_session=True)
     try:
         node, run = TreeClock(), TreeClock(adopt=True)
-        time.sleep(1)
+        time.sleep(2)
         assert node.finish() < 0.1
         assert run.finish() > 0.5
+    finally:
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait()
+
+
+def test_own_children_count_beside_a_strangers() -> None:
+    """A stranger's child that ends meanwhile takes nothing off."""
+    worker = subprocess.Popen(['sh', '-c', 'sleep 0.2; "$@"; sleep 60', 'sh', *_burn(0.5)])
+    try:
+        clock = TreeClock()
+        for _ in range(6):
+            subprocess.run(_burn(0.1), check=True)
+            time.sleep(0.2)
+            clock.seconds()
+        assert clock.finish() >= 0.6
     finally:
         worker.kill()
         worker.wait()

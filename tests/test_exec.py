@@ -189,6 +189,26 @@ def test_a_control_group_on_request(tmp_path: Path) -> None:
         assert command_of(tmp_path / 'nicarbon').cpu_seconds > 0
 
 
+def test_its_exit_code_comes_before_our_table(tmp_path: Path) -> None:
+    """Whatever becomes of standard error."""
+    for where in ('2>/dev/full', '2>&-', '2> >(head -c1 >/dev/null)'):
+        line = f'"{NICARBON}" exec -- sh -c "echo out; exit 7" {where}'
+        done = subprocess.run(['bash', '-c', line], cwd=tmp_path, stdout=subprocess.PIPE)
+        assert (done.returncode, done.stdout) == (7, b'out\n')
+
+
+def test_what_cannot_be_started_is_not_waited_for(tmp_path: Path) -> None:
+    words = ('exec', '--stage-markers', 'x', '--marker-log', 'f', '--', 'no-such-program')
+    assert nicarbon(*words, cwd=tmp_path).returncode == 127
+
+
+def test_orphans_of_a_program_are_buried(tmp_path: Path) -> None:
+    """They come home to us, as they would to init."""
+    script = 'for i in 1 2 3 4 5; do (sleep 0.2 &) ; done; sleep 1; ps -o stat= --ppid $PPID'
+    done = nicarbon('exec', '--', 'sh', '-c', script, cwd=tmp_path)
+    assert 'Z' not in done.stdout
+
+
 def test_another_sitecustomize_is_still_found(tmp_path: Path) -> None:
     (tmp_path / 'sitecustomize.py').write_text('print("mine")')
     words = ('exec', '--', sys.executable, '-c', 'print("work")')

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from nicarbon.cli.outputs import _running
 from nicarbon.entry import Entry, Window
 from nicarbon.host import Host, boot_id
 from nicarbon.meters import Fake
+from nicarbon.run import watched
 from nicarbon.share import share
 from nicarbon.watch import Label, Watch
 
@@ -187,3 +189,92 @@ def test_a_thousand_windows_cost_kilobytes(tmp_path: Path) -> None:
     (line,) = tmp_path.glob('*.jsonl')
     assert line.stat().st_size < 100_000
     assert len(watch.entry.windows) <= 512
+
+
+def test_a_program_may_close_what_is_not_its_own(tmp_path: Path) -> None:
+    """As old recipes for daemons do; files that it opens then are not touched."""
+    with Watch(Label(stage='burn'), HOST, [Fake(10.0)], tmp_path / 'ledger') as watch:
+        os.close(watch._checkpoint._file.handle)
+        results = [(tmp_path / str(number)).open('w+') for number in range(5)]
+        for file in results:
+            file.write('science')
+            file.flush()
+        watch.look()
+    for file in results:
+        file.close()
+        assert Path(file.name).read_text() == 'science'
+    (entry,), _ = ledger.read(tmp_path / 'ledger')
+    assert entry.outcome == 'ran'
+
+
+def test_recordings_leave_no_open_files(tmp_path: Path) -> None:
+    before = len(os.listdir('/proc/self/fd'))
+    for number in range(5):
+        with recording(tmp_path / str(number)):
+            Burn(seconds=0.01).run(cwd=str(tmp_path))
+    assert len(os.listdir('/proc/self/fd')) == before
+    assert list(tmp_path.rglob('*.part')) == []
+
+
+def test_a_forked_child_that_leaves_the_block_changes_nothing(tmp_path: Path) -> None:
+    code = (
+        'import os, sys\n'
+        'from nicarbon import recording\n'
+        'from nicarbon.run import watched\n'
+        'from nicarbon.watch import Label\n'
+        'with recording(sys.argv[1]), watched(Label(node="n")):\n'
+        '    child = os.fork()\n'
+        '    if child == 0: sys.exit(3)\n'
+        '    os.waitpid(child, 0)\n'
+    )
+    subprocess.run([sys.executable, '-c', code, str(tmp_path)], check=True)
+    entries, _ = ledger.read(*ledger.folders(tmp_path))
+    assert {entry.kind: entry.outcome for entry in entries} == {'run': 'ran', 'node': 'ran'}
+
+
+def test_work_within_work_is_counted_once(tmp_path: Path) -> None:
+    """In another process, and in another thread."""
+    inner = (
+        'from nicarbon.run import watched; from nicarbon.watch import Label\n'
+        'with watched(Label(node="inner")) as watch: print(watch)'
+    )
+    with recording(tmp_path) as run:
+        with watched(Label(node='outer')):
+            words = [sys.executable, '-c', inner]
+            out = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+            with ThreadPoolExecutor(1) as pool:
+                assert (
+                    pool.submit(lambda: watched(Label(node='inner')).__enter__()).result() is None
+                )
+        with watched(Label(node='next')) as after:
+            assert after is not None
+    assert out == 'None\n'
+    assert [e.node for e in ledger.read(run.ledger)[0] if e.kind == 'node'] == ['outer', 'next']
+
+
+def test_watching_that_cannot_be_begun_lets_the_work_be_done(tmp_path: Path, caplog) -> None:
+    with recording(tmp_path), watched(Label(node='odd', reserved_memory_gb=object())) as watch:
+        assert watch is None
+    assert 'odd runs unwatched' in caplog.text
+
+
+def test_many_threads_may_begin_at_once() -> None:
+    code = (
+        'import sys, threading\n'
+        'from nicarbon import sampler\n'
+        'sys.setswitchinterval(1e-6)\n'
+        'class Watch:\n'
+        '    window_seconds, restless = 5.0, False\n'
+        '    def look(self): pass\n'
+        '    glance = look\n'
+        'errors = []\n'
+        'def add():\n'
+        '    try: sampler.add(Watch())\n'
+        '    except Exception as error: errors.append(error)\n'
+        'threads = [threading.Thread(target=add) for _ in range(20)]\n'
+        'for thread in threads: thread.start()\n'
+        'for thread in threads: thread.join()\n'
+        'assert not errors, errors\n'
+    )
+    for _ in range(3):
+        subprocess.run([sys.executable, '-c', code], check=True)

@@ -11,7 +11,17 @@ PACKAGE = Path(__file__).parents[1] / 'nicarbon'
 
 VALUES = {'entry', 'series', 'errors', 'stage', 'ledger', 'quantity', 'timeline', 'charge'}
 VALUES |= {'share', 'account', 'summary'}
-SEEING = {'checkpoint', 'entry', 'series', 'errors', 'ledger', 'host', 'meters', 'cputime'}
+SEEING = {
+    'checkpoint',
+    'sampler',
+    'entry',
+    'series',
+    'errors',
+    'ledger',
+    'host',
+    'meters',
+    'cputime',
+}
 SEEING |= {'watch'}
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -33,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'doctor': SEEING | {'calibration', 'surroundings'},
     'cputime': {'errors'},
     'cgroup': {'cputime', 'errors'},
+    'sampler': set(),
     'watch': SEEING,
     'run': SEEING,
     'aware': {'errors', 'run', 'watch'},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shlex
 import sys
@@ -118,7 +119,10 @@ def execute(argv: Sequence[str]) -> int:
         code = _start(words, mask, markers, watch.part if watch else lambda _name: None)
         if code and watch:
             watch.fail(_ended(code), 'killed' if code < 0 else 'failed')
-    _tell(run.ledger, out_dir, chosen)
+    try:
+        _tell(run.ledger, out_dir, chosen)
+    except Exception as error:  # noqa: BLE001 - the program's exit code comes first
+        _say(f'nicarbon: the table cannot be made: {type(error).__name__}: {error}')
     return command.end_as(code)
 
 
@@ -190,15 +194,13 @@ def _ended(code: int) -> str:
 
 
 def _tell(folder: Path, out_dir: Path, chosen: Chosen) -> None:
-    """Print what was used; the work itself is done, so nothing here may fail it."""
-    try:
-        entries, warnings = ledger.read(folder)
-        pieces = [piece for entry in entries for piece in cut(entry)]
-        sharing = share(pieces)
-        summary = _summary(sharing, pieces[0].started if pieces else '', chosen)
-    except (OSError, ValueError, IndexError) as error:
-        _say(f'nicarbon: the table cannot be made: {error}')
-        return
+    """Print what was used."""
+    if sys.stderr is None:
+        return  # It was closed; print would take standard output, which is the program's.
+    entries, warnings = ledger.read(folder)
+    pieces = [piece for entry in entries for piece in cut(entry)]
+    sharing = share(pieces)
+    summary = _summary(sharing, pieces[0].started if pieces else '', chosen)
     screen = Screen(sys.stderr, tool='')
     for warning in warnings:
         screen.say(warning)
@@ -221,4 +223,6 @@ def _summary(sharing: Sharing, started: str, chosen: Chosen) -> Summary:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr)  # noqa: T201 - the command's own voice
+    with contextlib.suppress(OSError, AttributeError):
+        sys.stderr.write(f'{line}\n')
+        sys.stderr.flush()
