@@ -27,8 +27,8 @@ class Checkpoint:
     ----------
     folder : path
         Ledger folder, made when it is not there.
-    entry : Entry
-        Without windows.
+    process : str
+        The process that it is for.
 
     Raises
     ------
@@ -36,15 +36,20 @@ class Checkpoint:
         When it cannot be written; so do all methods.
     """
 
-    def __init__(self, folder: Path | str, entry: Entry) -> None:
+    def __init__(self, folder: Path | str, process: str) -> None:
         self._key = os.getpid(), str(folder)
-        self._file = _take(self._key, entry.entry_id.rpartition('-')[0])
-        self._write(to_line(entry) + '\n', at=0)
+        self._file = _take(self._key, process)
+        self._size = 0
 
     @property
     def path(self) -> str:
         """The file."""
         return self._file.path
+
+    def begin(self, entry: Entry) -> None:
+        """Say what runs, as soon as it is worth while."""
+        if not self._size:
+            self._write(to_line(entry) + '\n', at=0)
 
     def extend(self, window: Window) -> None:
         """Add a window."""
@@ -74,7 +79,8 @@ class Checkpoint:
     def close(self) -> None:
         """Its entry has ended and is in the ledger: nothing of it is needed."""
         if self._file.is_open:
-            os.ftruncate(self._file.handle, 0)
+            if self._size:
+                os.ftruncate(self._file.handle, 0)
             _free.setdefault(self._key, []).append(self._file)
 
     def _write(self, text: str, at: int) -> None:

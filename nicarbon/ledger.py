@@ -38,11 +38,8 @@ may be new. All earlier versions are read."""
 ENDED = '"ended"'
 """Last line of a checkpoint whose entry could not be added to the ledger."""
 
-_ENTRY_FIELDS = Entry._fields
-_READING_FIELDS = Reading._fields
 
-
-def append(folder: Path | str, entry: Entry) -> Path:
+def append(folder: Path | str, entry: Entry) -> str:
     """Add one line to this process' file in a ledger folder.
 
     Parameters
@@ -53,7 +50,7 @@ def append(folder: Path | str, entry: Entry) -> Path:
 
     Returns
     -------
-    pathlib.Path
+    str
         The file written to.
 
     Raises
@@ -64,7 +61,7 @@ def append(folder: Path | str, entry: Entry) -> Path:
     """
     path = os.path.join(folder, f'{entry.entry_id.rpartition("-")[0]}.jsonl')
     _write(path, to_line(entry) + '\n', os.O_APPEND | os.O_CREAT)
-    return Path(path)
+    return path
 
 
 def _write(path: Path | str, text: str, flags: int) -> None:
@@ -176,12 +173,8 @@ def _whole_windows(lines: Sequence[str]) -> Iterator[Window]:
 
 def to_line(entry: Entry) -> str:
     """An entry as it is written, without the end of the line."""
-    # Not asdict: it copies deeply, at ten times the cost of all the rest.
-    record: dict[str, Any] = {'v': SCHEMA_VERSION}
-    record.update((name, getattr(entry, name)) for name in _ENTRY_FIELDS)
-    record['readings'] = [
-        {name: getattr(reading, name) for name in _READING_FIELDS} for reading in entry.readings
-    ]
+    record: dict[str, Any] = {'v': SCHEMA_VERSION, **entry._asdict()}
+    record['readings'] = [reading._asdict() for reading in entry.readings]
     record['windows'] = [_plain(window) for window in entry.windows]
     record['parts'] = [[part.name, part.start, part.seconds] for part in entry.parts]
     return _json(record)
@@ -220,7 +213,7 @@ def _from_line(line: str) -> Entry:
     record['readings'] = tuple(Reading(**reading) for reading in record['readings'])
     record['windows'] = tuple(_window(*values) for values in record['windows'])
     record['parts'] = tuple(Part(*values) for values in record.get('parts', ()))
-    entry = Entry(**{key: value for key, value in record.items() if key in _ENTRY_FIELDS})
+    entry = Entry(**{key: value for key, value in record.items() if key in Entry._fields})
     check(entry)
     return entry
 

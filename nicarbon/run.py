@@ -238,10 +238,10 @@ def _begin(label: Label, place: Place | None, clock: Callable[..., TreeClock]) -
         if place is None:
             _say_once('a carbon-aware interface ran outside nicarbon.recording(): nothing is kept')
             return None
-        folder = Path(place.ledger)
-        machine = _host(str(folder.parent / 'hosts'))
-        label = label._replace(run_id=folder.parent.name)
-        return Watch(label, machine, meters.find(machine), folder, clock=clock).__enter__()
+        machine, run_id = _known(place.ledger)
+        label = label._replace(run_id=run_id)
+        watch = Watch(label, machine, meters.find(machine), place.ledger, clock=clock)
+        return watch.__enter__()
     except Exception as error:  # noqa: BLE001 - metering never breaks the science
         _say_once(f'{label.node or label.interface} runs unwatched: {error}')
         return None
@@ -270,18 +270,21 @@ def add_cached(label: Label, made: float, place: Place | None = None) -> None:
     if place is None or made >= place.began or (place.ledger, label.node) in _told:
         return
     _told.add((place.ledger, label.node))
-    folder = Path(place.ledger)
-    machine = _host(str(folder.parent / 'hosts'))
-    label = label._replace(run_id=folder.parent.name, reserved_cores=0.0)
+    machine, run_id = _known(place.ledger)
+    label = label._replace(run_id=run_id, reserved_cores=0.0)
     try:
         ledger.append(
-            folder, unmeasured(label, machine, f'{process_name()}-c{len(_told)}', 'cached')
+            place.ledger, unmeasured(label, machine, f'{process_name()}-c{len(_told)}', 'cached')
         )
     except OSError as error:
         _log.warning('%s: that it was cached could not be written down: %s', label.node, error)
 
 
-_host = functools.cache(host.cached)
+@functools.cache
+def _known(folder: str) -> tuple[host.Host, str]:
+    """The machine as a run knows it, and the run's name, by its ledger folder."""
+    run_folder = Path(folder).parent
+    return host.cached(run_folder / 'hosts'), run_folder.name
 
 
 @functools.cache

@@ -94,7 +94,7 @@ class Watch:
         label: Label,
         host: Host,
         meters: Sequence[Meter],
-        folder: Path | None,
+        folder: Path | str | None,
         *,
         window_seconds: float = WINDOW_SECONDS,
         clock: Callable[..., TreeClock] = TreeClock,
@@ -103,7 +103,8 @@ class Watch:
         self._new_clock, self._slept_seconds = clock, slept
         self.entry: Entry | None = None
         self.window_seconds = window_seconds
-        self._label, self._host, self._meters, self._folder = label, host, meters, folder
+        self._label, self._host, self._meters = label, host, meters
+        self._folder = None if folder is None else str(folder)
         self._windows: list[Window] = []
         self._parts: list[tuple[str, float]] = []
         self._failure: tuple[Outcome, str] | None = None
@@ -138,7 +139,7 @@ class Watch:
             boot_id=_boot_id(),
             readings=tuple(meter.reading for meter in self._meters),
         )
-        self._guard(self._begin)
+        self._guard(self._take)
 
     @property
     def token(self) -> str:
@@ -190,6 +191,9 @@ class Watch:
             if self.entry is None:
                 self._clock.seconds()
                 self._pids |= self._clock.pids()
+                if self._checkpoint is not None:
+                    # Not before: what ends within a blink would pay more for it than for all.
+                    self._guard(self._checkpoint.begin, self._entry)
 
     def look(self) -> None:
         """End the current window, and keep what is known so far."""
@@ -200,20 +204,22 @@ class Watch:
     def _advance(self) -> None:
         """End the current window, and add it to the checkpoint."""
         window = self._add_window(self._clock.seconds())
+        if self._checkpoint is not None:
+            self._guard(self._checkpoint.begin, self._entry)
         if len(self._windows) > MAX_WINDOWS:
             self._windows = list(merge_pairs(self._windows))
             self._guard(self._rewrite)
         elif self._checkpoint is None or not self._guard(self._checkpoint.extend, window):
             self._guard(self._rewrite)
 
-    def _begin(self) -> None:
+    def _take(self) -> None:
         if self._folder is not None:
-            self._checkpoint = Checkpoint(self._folder, self._entry)
+            self._checkpoint = Checkpoint(self._folder, process_name())
 
     def _rewrite(self) -> None:
         """The checkpoint anew: its windows were merged, or it was removed."""
         if self._checkpoint is None:
-            self._begin()
+            self._take()
         if self._checkpoint is not None:
             self._checkpoint.rewrite(self._summary())
 

@@ -53,7 +53,7 @@ def test_what_is_written_is_read(tmp_path: Path, make_entry) -> None:
 
 def test_a_torn_line_costs_itself_alone(tmp_path: Path, make_entry) -> None:
     first, last = make_entry(), make_entry()
-    path = ledger.append(tmp_path, first)
+    path = Path(ledger.append(tmp_path, first))
     with path.open('a') as file:
         file.write('{"v":1,"entry_id":"h-1\n')
     ledger.append(tmp_path, last)
@@ -64,7 +64,7 @@ def test_a_torn_line_costs_itself_alone(tmp_path: Path, make_entry) -> None:
 
 
 def test_an_unknown_version_is_refused(tmp_path: Path, make_entry) -> None:
-    path = ledger.append(tmp_path, make_entry())
+    path = Path(ledger.append(tmp_path, make_entry()))
     record = json.loads(path.read_text()) | {'v': 99}
     path.write_text(json.dumps(record) + '\n')
     with pytest.raises(LedgerError, match='version 99'):
@@ -73,8 +73,8 @@ def test_an_unknown_version_is_refused(tmp_path: Path, make_entry) -> None:
 
 def test_a_checkpoint_left_behind_is_a_killed_entry(tmp_path: Path, make_entry) -> None:
     running, ended = make_entry(), make_entry()
-    Checkpoint(tmp_path, running)
-    Checkpoint(tmp_path, ended)
+    Checkpoint(tmp_path, 'h-1-1').begin(running)
+    Checkpoint(tmp_path, 'h-1-1').begin(ended)
     ledger.append(tmp_path, ended)
     entries, _ = ledger.read(tmp_path)
     assert {e.entry_id: e.outcome for e in entries} == {
@@ -148,7 +148,7 @@ def test_values_that_no_counter_shows_are_passed_over(
     tmp_path: Path, make_entry, change: dict
 ) -> None:
     good = make_entry((Window(0.0, 1.0, 0.5, 1.0, (2.0,)),))
-    path = ledger.append(tmp_path, good)
+    path = Path(ledger.append(tmp_path, good))
     record = json.loads(path.read_text())
     with path.open('a') as file:
         file.write(json.dumps(record | change) + '\n')
