@@ -24,6 +24,7 @@ lint: $(BIN)/.test
 	$(BIN)/mypy
 
 bench: $(BIN)/.test   ## Measure nicarbon beside other trackers (BENCH=--quick: roughly)
+	$(BIN)/python -m compileall -q nicarbon   # as pip does for the others
 	$(BIN)/python benchmarks/run.py $(BENCH)
 
 docs: $(BIN)/.docs   ## Build the documentation, warnings as errors
