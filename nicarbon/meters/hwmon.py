@@ -27,7 +27,7 @@ from .counter import CounterMeter, FileCounter, moving
 from .finding import Candidate, Finding, absent, frozen
 from .rapl import U_RAPL, most_watts
 
-__all__ = ['GaugeMeter', 'Heard', 'Rest', 'candidates']
+__all__ = ['GaugeMeter', 'candidates', 'divided']
 
 U_GAUGE = 1.15
 """Of a gauge of a processor: what RAPL has, and as much again since power between two
@@ -78,17 +78,48 @@ class GaugeMeter:
         return total / 1e6
 
 
-class Heard:
-    """A meter whose last word is kept, for :class:`Rest`.
+class Whole:
+    """What a node used, and how much of it is not yet that of a component.
+
+    Parameters
+    ----------
+    node : Meter
+    """
+
+    def __init__(self, node: Meter) -> None:
+        self.node = node
+        self._when: float | None = None
+        self._seen = False
+        self._left = 0.0
+
+    def left(self, moment: Moment) -> float | None:
+        """Joules that are nobody's yet; None where the node was not seen."""
+        if moment.monotonic != self._when:
+            self._when = moment.monotonic
+            joules = self.node.look(moment).joules
+            self._seen = joules is not None
+            # What was left is told already. What the components saw too much of is not:
+            # two meters are never read at once, and that of a node lags behind.
+            self._left = min(0.0, self._left) + (joules or 0.0)
+        return self._left if self._seen else None
+
+    def take(self, joules: float) -> None:
+        """These are a component's."""
+        self._left -= joules
+
+
+class Part:
+    """The meter of a component of a node that has a meter too.
 
     Parameters
     ----------
     meter : Meter
+    whole : Whole
+        Is told what this one sees. It bounds a model: what is measured counts.
     """
 
-    def __init__(self, meter: Meter) -> None:
-        self._meter = meter
-        self.last = (-1.0, Seen())
+    def __init__(self, meter: Meter, whole: Whole) -> None:
+        self._meter, self._whole = meter, whole
 
     @property
     def reading(self) -> Reading:
@@ -98,8 +129,14 @@ class Heard:
     def look(self, moment: Moment) -> Seen:
         """What the meter sees."""
         seen = self._meter.look(moment)
-        self.last = (moment.monotonic, seen)
-        return seen
+        left = self._whole.left(moment)
+        if left is None or seen.joules is None:
+            return seen
+        joules = seen.joules
+        if self.reading.tier != 'measured':
+            joules = min(joules, max(0.0, left))
+        self._whole.take(joules)
+        return seen._replace(joules=joules)
 
 
 class Rest:
@@ -107,29 +144,43 @@ class Rest:
 
     Parameters
     ----------
-    node : Meter
-    parts : sequence of Heard
+    whole : Whole
+    parts : sequence of Part
         Looked at before this one, at the same moment.
     """
 
-    def __init__(self, node: Meter, parts: Sequence[Heard]) -> None:
+    def __init__(self, whole: Whole, parts: Sequence[Part]) -> None:
         told = all(part.reading.tier == 'measured' for part in parts)
         self.reading = Reading(
-            'rest', None, None, f'{node.reading.method}-parts',
+            'rest', None, None, f'{whole.node.reading.method}-parts',
             'measured' if told else 'modelled', 'host', U_REST,
         )  # fmt: skip
-        self._node, self._parts = node, tuple(parts)
+        self._whole = whole
 
     def look(self, moment: Moment) -> Seen:
-        """Joules of the node less those of the parts; nothing where that is negative."""
-        whole = self._node.look(moment).joules
-        if whole is None:
-            return Seen()
-        for part in self._parts:
-            when, seen = part.last
-            if when == moment.monotonic and seen.joules is not None:
-                whole -= seen.joules
-        return Seen(whole) if whole >= 0 else Seen()
+        """Joules of the node less those of the parts, now and before; never negative."""
+        left = self._whole.left(moment)
+        return Seen() if left is None else Seen(max(0.0, left))
+
+
+def divided(node: Meter, meters: Iterable[Meter]) -> tuple[Meter, ...]:
+    """The meters of the parts of a node and of its rest, to be looked at in this order.
+
+    Parameters
+    ----------
+    node : Meter
+    meters : iterable of Meter
+        Of components that the node's meter sees too.
+
+    Returns
+    -------
+    tuple of Meter
+        Models stand behind all that is measured: they get what that leaves.
+    """
+    whole = Whole(node)
+    ordered = sorted(meters, key=lambda meter: meter.reading.tier != 'measured')
+    parts = [Part(meter, whole) for meter in ordered]
+    return (*parts, Rest(whole, parts))
 
 
 class _Sensor(NamedTuple):
