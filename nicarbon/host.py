@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .entry import Tier
+from .kernel import text
 from .processor import family, field, power, tdp_linear, tdp_watts
 
 __all__ = ['Host', 'boot_id', 'busy_seconds', 'cached', 'calibrated', 'calibration_folders']
@@ -109,7 +110,7 @@ def probe() -> Host:
     """
     import psutil
 
-    cpuinfo = _read('/proc/cpuinfo')
+    cpuinfo = text('/proc/cpuinfo')
     cpu = _cpu(cpuinfo)
     cores = os.cpu_count() or 1
     sockets = len({line for line in cpuinfo.splitlines() if line.startswith('physical id')}) or 1
@@ -235,7 +236,7 @@ def _kept(name: str) -> Host:
     """What was probed in this boot, for this user."""
     from platformdirs import user_cache_path
 
-    boot, cpu, cores = boot_id(), _cpu(_start('/proc/cpuinfo')), os.cpu_count()
+    boot, cpu, cores = boot_id(), _cpu(text('/proc/cpuinfo', 4096)), os.cpu_count()
     key = zlib.crc32(f'{boot} {cpu} {cores}'.encode())
     path = user_cache_path('nicarbon') / 'hosts' / f'{name}-{key:08x}-{_LAYOUT}.json'
     host = _load(path)
@@ -280,7 +281,7 @@ def busy_seconds() -> float | None:
         not work; guests are in user already; what a hypervisor stole was not
         done here. None where there is no ``/proc/stat``.
     """
-    line = _start('/proc/stat', 256).partition('\n')[0].split()
+    line = text('/proc/stat', 256).partition('\n')[0].split()
     if len(line) < 8:
         return None
     user, nice, system, _idle, _iowait, irq, softirq = (int(ticks) for ticks in line[1:8])
@@ -303,27 +304,8 @@ def slept_seconds() -> float:
 
 def boot_id() -> str:
     """Names this boot: monotonic clocks compare only within one."""
-    return _read('/proc/sys/kernel/random/boot_id').strip()
+    return text('/proc/sys/kernel/random/boot_id')
 
 
 def _cpu(cpuinfo: str) -> str:
     return field(cpuinfo, 'model name') or platform.processor() or platform.machine()
-
-
-def _start(path: str, size: int = 4096) -> str:
-    """The first bytes of a file of the kernel; on large machines all of it takes long."""
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except OSError:
-        return ''
-    try:
-        return os.read(handle, size).decode('utf-8', 'replace')
-    finally:
-        os.close(handle)
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text('utf-8')
-    except OSError:
-        return ''

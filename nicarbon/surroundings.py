@@ -16,6 +16,7 @@ from pathlib import Path
 
 from .calibration import quiet_cores
 from .host import busy_seconds
+from .kernel import text
 
 __all__ = ['Clock', 'Gpu', 'Load', 'cgroup', 'clock', 'container', 'gpus', 'load']
 __all__ += ['access', 'writable']
@@ -71,7 +72,7 @@ def container(environ: Mapping[str, str], root: Path = Path('/')) -> str | None:
         return 'podman'
     if (root / '.dockerenv').exists():
         return 'docker'
-    groups = _text(root / 'proc/1/cgroup')
+    groups = text(root / 'proc/1/cgroup')
     known = ('kubepods', 'docker', 'libpod', 'lxc')
     return next((name for name in known if name in groups), None)
 
@@ -80,11 +81,11 @@ def gpus(root: Path = Path('/')) -> tuple[Gpu, ...]:
     """GPUs by what their drivers show; no library is asked."""
     found: dict[str, str] = {}
     for card in sorted((root / 'sys/class/drm').glob('card[0-9]*')):
-        vendor = _VENDORS.get(_text(card / 'device/vendor'))
+        vendor = _VENDORS.get(text(card / 'device/vendor'))
         if vendor:
             found.setdefault((card / 'device').resolve().name, f'{vendor} GPU')
     for card in sorted((root / 'proc/driver/nvidia/gpus').glob('*')):
-        lines = _text(card / 'information').splitlines()
+        lines = text(card / 'information').splitlines()
         model = (line.partition(':')[2].strip() for line in lines if line.startswith('Model'))
         found[card.name] = next(model, 'NVIDIA GPU')
     return tuple(Gpu(name, address) for address, name in found.items())
@@ -141,7 +142,7 @@ def _group(number: int) -> str:
 def cgroup(root: Path = Path('/')) -> tuple[int | None, str | None, bool]:
     """Version, file that counts CPU time of this process's group, and whether it is ours."""
     paths: dict[str, str] = {}
-    for line in _text(root / 'proc/self/cgroup').splitlines():
+    for line in text(root / 'proc/self/cgroup').splitlines():
         _, names, path = line.split(':', 2)
         paths |= dict.fromkeys(names.split(',') if names else ['v2'], path.lstrip('/'))
     top = root / 'sys/fs/cgroup'
@@ -174,7 +175,7 @@ def clock() -> Clock:
     asleep = None
     if hasattr(time, 'CLOCK_BOOTTIME'):
         asleep = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
-    source = _text(Path('/sys/devices/system/clocksource/clocksource0/current_clocksource'))
+    source = text(Path('/sys/devices/system/clocksource/clocksource0/current_clocksource'))
     return Clock(
         utc=datetime.now(timezone.utc).isoformat(timespec='seconds'),
         synchronised=_synchronised(),
@@ -197,10 +198,3 @@ def writable(path: Path) -> bool:
     """Whether a folder, or the nearest one above that exists, may be written to."""
     there = next(each for each in (path, *path.parents) if each.exists())
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text('utf-8', 'replace').strip()
-    except OSError:
-        return ''

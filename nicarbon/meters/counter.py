@@ -7,11 +7,11 @@ to all of them; what it showed last is kept by each meter on its own.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 
 from ..entry import Reading
+from ..kernel import number
 from . import Moment, Seen
 
 __all__ = ['FROZEN_SECONDS', 'Counter', 'CounterMeter', 'FileCounter', 'counted', 'moving']
@@ -121,11 +121,7 @@ class FileCounter(Counter):
     """
 
     def _fetch(self) -> float | None:
-        handle = os.open(self.path, os.O_RDONLY)
-        try:
-            return int(os.read(handle, 32)) or None
-        finally:
-            os.close(handle)
+        return number(self.path) or None
 
 
 class CounterMeter:

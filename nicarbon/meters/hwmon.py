@@ -13,7 +13,6 @@ a node uses beside the components that are seen on their own is its ``rest``.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -22,6 +21,7 @@ from typing import NamedTuple
 
 from ..entry import Reading
 from ..host import Host
+from ..kernel import number, text
 from . import Meter, Moment, Seen
 from .counter import CounterMeter, FileCounter, moving
 from .finding import Candidate, Finding, absent, frozen
@@ -71,7 +71,7 @@ class GaugeMeter:
         """Nothing draws no power: 0 is a gauge that does not work."""
         total = 0.0
         for path in self._paths:
-            watts = _number(path)
+            watts = number(path)
             if watts is None or watts <= 0:
                 return None
             total += watts
@@ -214,7 +214,7 @@ def candidates(host: Host, root: Path, sleep: Callable[[float], object]) -> Iter
 
 def _sensors(root: Path) -> Iterable[_Sensor]:
     for monitor in sorted(root.iterdir()):
-        chip = _text(monitor / 'name')
+        chip = text(monitor / 'name')
         if chip not in {'amd_energy', 'altra_hwmon', 'apm_xgene', 'xgene_hwmon', 'power_meter'}:
             continue
         # The channels of a power meter are in the folder of its device on older kernels.
@@ -223,7 +223,7 @@ def _sensors(root: Path) -> Iterable[_Sensor]:
             channels += sorted(folder.glob('power*_input'))
             for path in channels:
                 stem = path.name.rpartition('_')[0]
-                label = _text(folder / f'{stem}_label') or _text(folder / f'{stem}_oem_info')
+                label = text(folder / f'{stem}_label') or text(folder / f'{stem}_oem_info')
                 yield _Sensor(chip, label, str(path))
             if channels:
                 break
@@ -238,7 +238,7 @@ def _amd(
         return
     method = 'hwmon:amd_energy'
     counters = [FileCounter(path, None, most_watts(host, 'cpu')) for path in paths]
-    if any(_number(path) is None for path in paths):
+    if any(number(path) is None for path in paths):
         mend = f'sudo chmod a+r {" ".join(paths)}'
         yield absent('cpu', method, paths[0], 'only root may read it', mend, 'denied')
     elif not moving(counters, sleep):
@@ -265,7 +265,7 @@ def _gauges(host: Host, sensors: Sequence[_Sensor]) -> Iterable[Candidate]:
         if not paths:
             continue
         method = f'hwmon:{own[0].chip}'
-        if any(_number(path) is None for path in paths):
+        if any(number(path) is None for path in paths):
             yield absent('cpu', method, paths[0], 'it cannot be read')
             continue
         reading = Reading('cpu', None, host.idle_watts, method, 'measured', 'host', U_GAUGE)
@@ -284,7 +284,7 @@ def _node(host: Host, root: Path, sensors: Sequence[_Sensor]) -> Candidate:
         why = f'{len(own)} meters: it is not said what each of them measures'
         return absent('node', method, own[0].path, why)
     path = own[0].path
-    watts = _number(path)
+    watts = number(path)
     if watts is None:
         return absent('node', method, path, 'it cannot be read')
     if watts <= 0:
@@ -306,24 +306,3 @@ def _made(
         reading.tier, reading.u_rel, why,
     )  # fmt: skip
     return Candidate(finding, make, covers)
-
-
-def _number(path: str) -> float | None:
-    """What a file shows; opened anew, as monitors are few and come and go."""
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except OSError:
-        return None
-    try:
-        return float(os.read(handle, 32))
-    except (OSError, ValueError):
-        return None
-    finally:
-        os.close(handle)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text('utf-8').strip()
-    except (OSError, ValueError):
-        return ''
