@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 from .entry import Tier
 from .kernel import text
-from .processor import family, field, power, tdp_linear, tdp_watts
+from .processor import family, field, is_paired, is_virtual, power, tdp_linear, tdp_watts
 
 __all__ = ['Host', 'boot_id', 'busy_seconds', 'cached', 'calibrated', 'calibration_folders']
 __all__ += ['probe', 'read', 'slept_seconds']
@@ -36,7 +36,7 @@ U_CALIBRATED = 1.5
 """Uncertainty at 95 % of a line between powers that were measured on this machine: it
 bends, and equal CPU seconds may cost unequal energy."""
 
-_LAYOUT = 1
+_LAYOUT = 2
 """Of the files that are kept for the user; raise it when what is probed changes."""
 
 
@@ -114,7 +114,9 @@ def probe() -> Host:
     cpu = _cpu(cpuinfo)
     cores = os.cpu_count() or 1
     sockets = len({line for line in cpuinfo.splitlines() if line.startswith('physical id')}) or 1
-    virtual = ' hypervisor' in field(cpuinfo, 'flags')
+    virtual = is_virtual(cpuinfo)
+    # A virtual machine's cores and threads are whatever its hypervisor says.
+    paired = virtual or is_paired(cpuinfo)
     name = family(cpuinfo)
     per_socket = None if virtual else tdp_watts(cpu)
     tdp = per_socket * sockets if per_socket else None
@@ -128,7 +130,7 @@ def probe() -> Host:
         tdp_watts=tdp,
         family=name,
         boot_id=boot_id(),
-        **power(name, tdp, cores, virtual=virtual),
+        **power(name, tdp, cores, virtual=virtual, paired=paired),
     )
 
 

@@ -70,8 +70,8 @@ class TestFamily:
     @pytest.mark.parametrize(
         ('family', 'tdp', 'virtual', 'method', 'tier', 'u_rel'),
         [
-            ('Skylake', 300.0, False, 'model:ccf', 'modelled', 1.5),
-            ('Skylake', None, True, 'model:ccf', 'modelled', 2.0),
+            ('Skylake', 300.0, False, 'model:ccf', 'modelled', 2.0),
+            ('Skylake', None, True, 'model:ccf', 'modelled', 2.5),
             ('', 300.0, False, 'model:tdp-linear', 'modelled', 2.0),
             ('', None, False, 'model:tdp-linear', 'assumed', 3.0),
             ('', None, True, 'model:tdp-linear', 'assumed', 3.0),
@@ -83,6 +83,49 @@ class TestFamily:
         power = processor.power(family, tdp, 80, virtual=virtual)
         assert (power['power_method'], power['tier'], power['u_rel']) == (method, tier, u_rel)
         assert 0 < power['idle_watts'] < power['peak_watts']
+
+    @pytest.mark.parametrize(
+        ('busy', 'watts'), [(0.87, 83.0), (13.0, 146.5), (37.7, 291.0)], ids=str
+    )
+    def test_two_gold_6148_without_hyper_threading(self, busy: float, watts: float) -> None:
+        """As RAPL saw them: the model is within its interval."""
+        info = cpuinfo('GenuineIntel', 6, 85, 4) + 'siblings: 20\ncpu cores: 20\n'
+        assert not processor.is_paired(info)
+        power = processor.power(processor.family(info), 300.0, 40, virtual=False, paired=False)
+        idle, peak = power['idle_watts'], power['peak_watts']
+        assert 1 / power['u_rel'] < (idle + (peak - idle) * busy / 40) / watts < power['u_rel']
+        assert power['power_source'].startswith('Skylake: 1.226 to 8.208 W per core, ')
+
+    def test_cores_that_are_not_told_of_have_two_threads(self) -> None:
+        assert processor.is_paired(cpuinfo('GenuineIntel', 6, 85))
+        assert processor.is_paired('siblings: 40\ncpu cores: 20\n')
+
+    @pytest.mark.parametrize(
+        ('info', 'files', 'virtual'),
+        [
+            ('flags: fpu hypervisor sse', {}, True),
+            ('flags: fpu sse', {'class/dmi/id/sys_vendor': 'Amazon EC2'}, False),
+            ('', {}, False),
+            ('', {'class/dmi/id/sys_vendor': 'Amazon EC2'}, True),
+            ('', {'class/dmi/id/sys_vendor': 'Amazon EC2',
+                  'class/dmi/id/product_name': 'm6g.metal'}, False),
+            ('', {'class/dmi/id/product_name': 'Google Compute Engine'}, True),
+            ('', {'class/dmi/id/sys_vendor': 'QEMU'}, True),
+            ('', {'class/dmi/id/product_name': 'KVM Virtual Machine'}, True),
+            ('', {'class/dmi/id/sys_vendor': 'Ampere(R)'}, False),
+            ('', {'hypervisor/type': 'xen'}, True),
+            ('', {'firmware/devicetree/base/compatible': 'linux,dummy-virt\0'}, True),
+            ('', {'firmware/devicetree/base/hypervisor/compatible': 'linux,kvm\0'}, True),
+        ],
+    )  # fmt: skip
+    def test_hypervisors(
+        self, tmp_path: Path, info: str, files: dict[str, str], virtual: bool
+    ) -> None:
+        for name, text in files.items():
+            path = tmp_path / 'sys' / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        assert processor.is_virtual(info, tmp_path) is virtual
 
 
 class TestCalibration:
