@@ -15,11 +15,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from .calibration import quiet_cores
-from .host import busy_seconds
+from .host import busy_seconds, slept_seconds
 from .kernel import text
 
 __all__ = ['Clock', 'Gpu', 'Load', 'cgroup', 'clock', 'container', 'gpus', 'load']
-__all__ += ['access', 'writable']
+__all__ += ['access']
 
 LOAD_SECONDS = 0.4
 """How long to look at what other programs do."""
@@ -54,7 +54,7 @@ class Clock:
     synchronised: bool | None
     source: str | None
     resolution_seconds: float
-    suspended_seconds: float | None
+    suspended_seconds: float
 
 
 def container(environ: Mapping[str, str], root: Path = Path('/')) -> str | None:
@@ -172,16 +172,13 @@ def load(cores: int) -> Load:
 
 def clock() -> Clock:
     """Time, and who keeps it."""
-    asleep = None
-    if hasattr(time, 'CLOCK_BOOTTIME'):
-        asleep = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
     source = text(Path('/sys/devices/system/clocksource/clocksource0/current_clocksource'))
     return Clock(
         utc=datetime.now(timezone.utc).isoformat(timespec='seconds'),
         synchronised=_synchronised(),
         source=source or None,
         resolution_seconds=time.get_clock_info('monotonic').resolution,
-        suspended_seconds=None if asleep is None else round(max(0.0, asleep), 1),
+        suspended_seconds=round(max(0.0, slept_seconds()), 1),
     )
 
 
@@ -192,9 +189,3 @@ def _synchronised() -> bool | None:
     except (OSError, AttributeError):
         return None
     return None if state < 0 else state != _UNSYNCHRONISED
-
-
-def writable(path: Path) -> bool:
-    """Whether a folder, or the nearest one above that exists, may be written to."""
-    there = next(each for each in (path, *path.parents) if each.exists())
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)

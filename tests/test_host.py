@@ -12,7 +12,7 @@ import pytest
 from values import replace
 
 from nicarbon import processor
-from nicarbon.host import Host, boot_id, busy_seconds, cached, calibrated, read
+from nicarbon.host import Host, boot_id, busy_seconds, cached, calibrated, probe, read
 
 HOST = Host(
     'h', 'X', 4, 2, 64.0, False, 12.0, 82.0, 'model:tdp-linear', 'a table', 'modelled', 2.0, 100.0
@@ -148,6 +148,11 @@ class TestCalibration:
     def test_a_wide_spread_widens_the_interval(self, folder: Path) -> None:
         assert self.told(folder, idle_spread=24.0).u_rel == 1.8
 
+    def test_so_does_a_bent_line(self, folder: Path) -> None:
+        assert self.told(folder, line_deviation=0.7).u_rel == 1.7
+        assert self.told(folder, line_deviation=0.2).u_rel == 1.5
+        assert self.told(folder, line_deviation=float('nan')) == HOST
+
     def test_memory_at_rest(self, folder: Path) -> None:
         assert self.told(folder, dram_idle_watts=7.5).dram_idle_watts == 7.5
 
@@ -201,6 +206,34 @@ class TestKept:
             file.write_text(json.dumps(other))
             assert probed() == 1
             assert probed() == 0
+
+    def test_what_is_kept_is_of_this_boot_and_this_machine_alone(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As many cores and as much memory, and no file of another boot beside it."""
+        monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+        name = os.uname().nodename
+        kept = tmp_path / 'nicarbon/hosts'
+        kept.mkdir(parents=True)
+        others = {f'{name}-b-0123abcd-1.json', f'{name}.json', 'other-0123abcd-1.json'}
+        for each in (*others, f'{name}-0123abcd-1.json'):
+            (kept / each).touch()
+        cached()
+        (first,) = {each.name for each in kept.iterdir()} - others
+        sysconf = os.sysconf
+        for changed in ('SC_PHYS_PAGES', 'SC_NPROCESSORS_ONLN'):
+            monkeypatch.setattr(
+                os, 'sysconf', lambda n, c=changed: sysconf(n) * (2 if n == c else 1)
+            )
+            cached()
+            (second,) = {each.name for each in kept.iterdir()} - others
+            assert second != first
+
+    def test_cores_are_those_of_the_machine(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Not what PYTHON_CPU_COUNT says, for one."""
+        cores = os.sysconf('SC_NPROCESSORS_ONLN')
+        monkeypatch.setattr(os, 'cpu_count', lambda: 99)
+        assert probe().cores == cores
 
     def test_a_cache_that_cannot_be_written_breaks_nothing(self, tmp_path: Path) -> None:
         (tmp_path / 'in the way').write_text('')
