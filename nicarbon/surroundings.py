@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from .calibration import quiet_cores
+from .cgroup import own_group
 from .host import busy_seconds, slept_seconds
 from .kernel import text
 
@@ -141,21 +142,15 @@ def _group(number: int) -> str:
 
 def cgroup(root: Path = Path('/')) -> tuple[int | None, str | None, bool]:
     """Version, file that counts CPU time of this process's group, and whether it is ours."""
-    paths: dict[str, str] = {}
-    for line in text(root / 'proc/self/cgroup').splitlines():
-        _, names, path = line.split(':', 2)
-        paths |= dict.fromkeys(names.split(',') if names else ['v2'], path.lstrip('/'))
-    top = root / 'sys/fs/cgroup'
-    candidates = (
-        (2, top / paths.get('v2', ''), 'cpu.stat'),
-        (1, top / 'cpuacct' / paths.get('cpuacct', ''), 'cpuacct.usage'),
-        # In a container the path is the host's, and its root is ours.
-        (1, top / 'cpuacct', 'cpuacct.usage'),
-    )
-    for version, folder, name in candidates:
-        if (folder / name).is_file() and os.access(folder / name, os.R_OK):
-            return version, str(folder / name), os.access(folder, os.W_OK)
-    return (2 if 'v2' in paths else 1, None, False) if paths else (None, None, False)
+    group = own_group(text(root / 'proc/self/cgroup'), text(root / 'proc/self/mountinfo'))
+    if group is None:
+        return None, None, False
+    version = 2 if group[1] == 'cpu.stat' else 1
+    folder = root / group[0].relative_to('/')
+    path = folder / group[1]
+    if not (path.is_file() and os.access(path, os.R_OK)):
+        return version, None, False
+    return version, str(path), os.access(folder, os.W_OK)
 
 
 def load(cores: int) -> Load:

@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'meters': {'entry', 'errors', 'host', 'kernel'},
     'burn': set(),
     'calibration': {'burn', 'entry', 'errors', 'files', 'host', 'meters'},
-    'surroundings': {'calibration', 'host', 'kernel'},
+    'surroundings': {'calibration', 'cgroup', 'host', 'kernel'},
     'doctor': SEEING | {'calibration', 'files', 'surroundings'},
     'cputime': {'errors'},
     'cgroup': {'cputime', 'errors'},
