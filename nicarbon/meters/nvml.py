@@ -14,7 +14,6 @@ Nothing is loaded where there is no driver, and nothing here raises.
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 import weakref
@@ -23,6 +22,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 from ..entry import Reading, Use
+from ..errors import warn_once
 from . import Meter, Moment, Seen
 from .nvml_use import Users
 from .visible import visible
@@ -45,9 +45,7 @@ _DRIVER = ('/dev/nvidiactl', '/proc/driver/nvidia')
 _VALUES = ('dVal', 'uiVal', 'ulVal', 'ullVal', 'sllVal', 'siVal', 'usVal')
 """Names of the members of nvmlValue_t, by nvmlValueType_t."""
 
-_log = logging.getLogger('nicarbon')
 _idle_watts: dict[str, float] = {}
-_warned: set[str] = set()
 
 
 class Device(NamedTuple):
@@ -113,7 +111,7 @@ def find_gpus(
             found = {uuid: found[uuid] for uuid in visible(chosen, uuids, _parent_in(nvml))}
         return tuple(Gpu(nvml, device, proc=proc, clock=clock) for device in found.values())
     except Exception as error:  # noqa: BLE001 - whatever a driver does, the work goes on
-        _warn_once('nvml', f'no GPU is metered: {error}')
+        warn_once('nvml', f'no GPU is metered: {error}')
         return ()
 
 
@@ -145,7 +143,7 @@ def _devices(nvml: Any) -> tuple[Device | None, ...]:
             nvml.nvmlInit()
             devices = tuple(_device(nvml, index) for index in range(nvml.nvmlDeviceGetCount()))
         except nvml.NVMLError as error:
-            _warn_once('nvml', f'no GPU is metered: {error}')
+            warn_once('nvml', f'no GPU is metered: {error}')
         session = _sessions[nvml] = _Session(os.getpid(), devices)
     return session.devices
 
@@ -156,7 +154,7 @@ def _device(nvml: Any, index: int) -> Device | None:
         handle = nvml.nvmlDeviceGetHandleByIndex(index)
         uuid = _text(nvml.nvmlDeviceGetUUID(handle))
     except nvml.NVMLError as error:
-        _warn_once(f'gpu {index}', f'GPU {index} is not metered: {error}')
+        warn_once(f'gpu {index}', f'GPU {index} is not metered: {error}')
         return None
     mode = _ask(nvml, nvml.nvmlDeviceGetMigMode, handle)
     return Device(
@@ -201,12 +199,6 @@ def _parent_in(nvml: Any) -> Callable[[str], str | None]:
 
 def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
-
-
-def _warn_once(topic: str, text: str) -> None:
-    if topic not in _warned:
-        _warned.add(topic)
-        _log.warning(text)
 
 
 class _Counter(Protocol):
@@ -325,7 +317,7 @@ class Gpu:
             self._counter.forget()
             self._users.forget()
             uuid = self._device.uuid
-            _warn_once(uuid, f'{uuid} does not answer ({error}); its energy is not seen')
+            warn_once(uuid, f'{uuid} does not answer ({error}); its energy is not seen')
             return Seen()
         if last is None:
             self._note_idle_power()
