@@ -22,7 +22,7 @@ from typing import NamedTuple
 from ..entry import Reading
 from ..host import Host
 from ..kernel import number, text
-from . import Meter, Moment, Seen
+from . import Meter, Moment, Seen, integral
 from .counter import CounterMeter, FileCounter, moving
 from .finding import Candidate, Finding, absent, frozen
 from .rapl import U_RAPL, most_watts
@@ -57,15 +57,14 @@ class GaugeMeter:
     def __init__(self, reading: Reading, paths: Sequence[str]) -> None:
         self.reading = reading
         self._paths = tuple(paths)
-        self._last: tuple[float, float | None] | None = None
+        self._last: tuple[float, float] | None = None
 
     def look(self, moment: Moment) -> Seen:
         """Joules since the look before."""
         watts = self._watts()
-        last, self._last = self._last, (moment.monotonic, watts)
-        if last is None or watts is None or last[1] is None:
-            return Seen()
-        return Seen((watts + last[1]) / 2 * (moment.monotonic - last[0]))
+        point = None if watts is None else (moment.monotonic, watts)
+        last, self._last = self._last, point
+        return Seen() if last is None or point is None else Seen(integral((last, point)))
 
     def _watts(self) -> float | None:
         """Nothing draws no power: 0 is a gauge that does not work."""
@@ -150,12 +149,12 @@ class Rest:
     """
 
     def __init__(self, whole: Whole, parts: Sequence[Part]) -> None:
+        self._whole, node = whole, whole.node
         told = all(part.reading.tier == 'measured' for part in parts)
         self.reading = Reading(
-            'rest', None, None, f'{whole.node.reading.method}-parts',
+            'rest', None, None, f'{node.reading.method}-parts',
             'measured' if told else 'modelled', 'host', U_REST,
         )  # fmt: skip
-        self._whole = whole
 
     def look(self, moment: Moment) -> Seen:
         """Joules of the node less those of the parts, now and before; never negative."""

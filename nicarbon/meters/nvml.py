@@ -18,12 +18,11 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 from ..entry import Reading, Use
 from ..errors import warn_once
-from . import Meter, Moment, Seen
+from . import Meter, Moment, Seen, integral
 from .nvml_use import Users
 from .visible import visible
 
@@ -245,8 +244,7 @@ class _Power:
         if last is None:
             return None
         inside = [point for point in self._samples(last[0], now) if last[0] < point[0] < now]
-        points = pairwise([last, *sorted(inside), self._last])
-        return sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in points)
+        return integral([last, *sorted(inside), self._last])
 
     def _samples(self, start: float, now: float) -> list[tuple[float, float]]:
         """Monotonic seconds and watts."""
