@@ -73,6 +73,8 @@ class Counter:
         More than it can see.
     """
 
+    patience = FROZEN_SECONDS
+
     def __init__(self, path: str, span: float | None, max_watts: float) -> None:
         self.path, self.span, self.max_watts = path, span, max_watts
         self._shown: float | None = None
@@ -100,7 +102,7 @@ class Counter:
 
     def frozen(self, now: float) -> bool:
         """Whether it has shown the same for too long."""
-        return now - self._moved > FROZEN_SECONDS
+        return now - self._moved > self.patience
 
     def most(self, seconds: float) -> float:
         """Microjoules that it cannot have counted in so many seconds."""

@@ -14,6 +14,7 @@ Nothing is loaded where there is no driver, and nothing here raises.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import weakref
@@ -23,6 +24,7 @@ from typing import Any, NamedTuple, Protocol
 from ..entry import Reading, Use
 from ..errors import warn_once
 from . import Meter, Moment, Seen, integral
+from .counter import Counter, counted
 from .nvml_use import Users
 from .visible import visible
 
@@ -206,26 +208,28 @@ class _Counter(Protocol):
     def forget(self) -> None: ...
 
 
-class _Energy:
-    """Joules by the driver's counter."""
+class _Energy(Counter):
+    """Joules by the driver's counter, which falls when the driver is loaded anew."""
+
+    patience = FROZEN_SECONDS
 
     def __init__(self, nvml: Any, device: Device) -> None:
+        super().__init__(device.uuid, None, math.inf)
         self._nvml, self._handle = nvml, device.handle
-        self._last: int | None = None
-        self._moved = 0.0
+        self._last: float | None = None
 
     def forget(self) -> None:
         self._last = None
 
     def look(self, now: float) -> float | None:
-        last = self._last
-        self._last = self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)
-        if last is None or self._last != last:
-            self._moved = now
-        # It falls when the driver is loaded anew.
-        if last is None or self._last < last or now - self._moved >= FROZEN_SECONDS:
+        last, self._last = self._last, self.read(now)
+        if last is None or self._last is None or self.frozen(now):
             return None
-        return (self._last - last) / 1000
+        microjoules = counted(last, self._last, self.span, self.max_watts)
+        return None if microjoules is None else microjoules / 1e6
+
+    def _fetch(self) -> float:
+        return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)) * 1000
 
 
 class _Power:
