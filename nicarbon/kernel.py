@@ -27,12 +27,20 @@ def text(path: str | os.PathLike[str], size: int = -1) -> str:
     >>> text('/proc/no such file')
     ''
     """
+    # Counters are read here, often: this takes two thirds of the time of a file object.
     try:
-        # Without a buffer: what is read is no more than what is asked for.
-        with open(path, 'rb', buffering=0) as file:
-            return (file.read(size) or b'').decode('utf-8', 'replace').strip()
+        handle = os.open(path, os.O_RDONLY)
     except (OSError, ValueError):
         return ''
+    try:
+        shown = os.read(handle, 4096 if size < 0 else size)
+        while size < 0 and (more := os.read(handle, 1 << 16)):
+            shown += more
+    except OSError:
+        return ''
+    finally:
+        os.close(handle)
+    return shown.decode('utf-8', 'replace').strip()
 
 
 def number(path: str | os.PathLike[str]) -> float | None:
