@@ -41,7 +41,7 @@ U_UNKNOWN_CPU = 3.0
 _HYPERVISORS = (
     'alibaba cloud ecs', 'amazon ec2', 'apple virtualization', 'bhyve', 'dummy-virt',
     'google compute engine', 'kvm', 'openstack', 'parallels', 'qemu', 'virtual machine',
-    'virtualbox', 'vmware', 'xen',
+    'virtualbox', 'vmware', 'vserver', 'xen',
 )  # fmt: skip
 """Words of firmware that is that of a virtual machine."""
 
