@@ -8,8 +8,6 @@ serves runs that may not read the counter as well as those that may.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import statistics
 import time
@@ -21,6 +19,7 @@ from pathlib import Path
 
 from .burn import burning
 from .errors import BusyError, OutputError, UnavailableError
+from .files import save_json, writable
 from .host import Host, busy_seconds
 from .meters import Meter, Moment
 
@@ -262,17 +261,11 @@ def save(calibration: Calibration, path: Path) -> None:
     ------
     OutputError
     """
-    draft = path.with_name(f'.{path.name}.{os.getpid()}')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps(asdict(calibration), indent=2) + '\n', 'utf-8')
-        draft.chmod(0o644)  # A site's calibration is for every user, whatever root's umask.
-        draft.replace(path)
+        # A site's calibration is for every user, whatever root's umask.
+        save_json(path, asdict(calibration), mode=0o644)
     except OSError as error:
         raise OutputError(f'{path} cannot be written: {error.strerror}') from None
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink()
 
 
 def check_writable(path: Path) -> None:
@@ -286,9 +279,7 @@ def check_writable(path: Path) -> None:
     ------
     OutputError
     """
-    folder = path.parent
-    there = next(each for each in (folder, *folder.parents) if each.exists())
-    if path.is_dir() or not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+    if path.is_dir() or not writable(path.parent):
         raise OutputError(f'{path} cannot be written: give another --output FILE')
 
 

@@ -40,6 +40,9 @@ def own_group(membership: str | None = None, mounts: str | None = None) -> tuple
     >>> folder, name = own_group('0::/user.slice/a.scope', mounts)
     >>> folder.as_posix(), name
     ('/sys/fs/cgroup/user.slice/a.scope', 'cpu.stat')
+    >>> inside = mounts.replace('0:29 /', '0:29 /docker/x')
+    >>> own_group('0::/docker/x', inside)[0].as_posix()
+    '/sys/fs/cgroup'
     >>> own_group('3:cpuset:/', '') is None
     True
     """
@@ -57,17 +60,28 @@ def own_group(membership: str | None = None, mounts: str | None = None) -> tuple
         for line in membership.splitlines():
             _, names, path = line.split(':', 2)
             if mount is not None and controller in names.split(','):
-                return mount / path.lstrip('/'), counter
+                return _below(*mount, path), counter
     return None
 
 
-def _mount(mounts: str, kind: str, controller: str) -> Path | None:
+def _below(mount: Path, root: str, path: str) -> Path:
+    """Where a group is, of those that a mount shows from a root downwards.
+
+    A container may know its group by the host's path, and see only what is below.
+    """
+    if path == root or path.startswith(f'{root.rstrip("/")}/'):
+        return mount / path[len(root) :].lstrip('/')
+    return mount
+
+
+def _mount(mounts: str, kind: str, controller: str) -> tuple[Path, str] | None:
     for line in mounts.splitlines():
         left, _, right = line.partition(' - ')
         if right.split()[:1] == [kind] and (
             not controller or controller in right.split()[-1].split(',')
         ):
-            return Path(left.split()[4])
+            _, _, _, root, point = left.split()[:5]
+            return Path(point), root
     return None
 
 

@@ -14,10 +14,11 @@ from typing import TypeVar
 
 from . import __version__
 from .cputime import adopts_orphans
-from .host import Host, calibrated
+from .files import writable
+from .host import Host, calibrated, online_cores
 from .meters import Meter
 from .meters.survey import Finding
-from .surroundings import Clock, Gpu, Load, access, cgroup, clock, container, gpus, load, writable
+from .surroundings import Clock, Gpu, Load, access, cgroup, clock, container, gpus, load
 
 __all__ = ['SCHEMA_VERSION', 'Diagnosis', 'examine']
 
@@ -168,7 +169,7 @@ def examine(
             return None
 
     host = ask('machine', look)
-    busy = ask('load', lambda: load(os.cpu_count() or 1))
+    busy = ask('load', lambda: load(online_cores()))
     machine = counters = run = power = saved = None
     if host is not None:
         machine = ask('machine', lambda: _machine(host, environ or {}))

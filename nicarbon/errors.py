@@ -26,6 +26,8 @@ Every message is one line that names what, where and how to mend it.
 
 from __future__ import annotations
 
+import logging
+
 __all__ = [
     'BIDSError',
     'BusyError',
@@ -41,7 +43,24 @@ __all__ = [
     'StorageError',
     'UnavailableError',
     'UsageError',
+    'warn_once',
 ]
+
+_warned: set[str] = set()
+
+
+def warn_once(topic: str, text: str) -> None:
+    """Log a warning, the first time in this process that there is one of its topic.
+
+    Parameters
+    ----------
+    topic : str
+        What must not be said twice, however often it happens.
+    text : str
+    """
+    if topic not in _warned:
+        _warned.add(topic)
+        logging.getLogger('nicarbon').warning('%s', text)
 
 
 class NicarbonError(Exception):

@@ -15,6 +15,7 @@ What the CPU draws at rest and at full load is known, best first,
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -26,16 +27,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .entry import Tier
-from .processor import family, field, power, tdp_linear, tdp_watts
+from .kernel import text
+from .processor import family, field, is_paired, is_virtual, power, tdp_linear, tdp_watts
 
 __all__ = ['Host', 'boot_id', 'busy_seconds', 'cached', 'calibrated', 'calibration_folders']
-__all__ += ['probe', 'read', 'slept_seconds']
+__all__ += ['online_cores', 'probe', 'read', 'slept_seconds']
 
 U_CALIBRATED = 1.5
 """Uncertainty at 95 % of a line between powers that were measured on this machine: it
 bends, and equal CPU seconds may cost unequal energy."""
 
-_LAYOUT = 1
+_LAYOUT = 2
 """Of the files that are kept for the user; raise it when what is probed changes."""
 
 
@@ -107,13 +109,12 @@ def probe() -> Host:
     Host
         As it is without a calibration.
     """
-    import psutil
-
-    cpuinfo = _read('/proc/cpuinfo')
-    cpu = _cpu(cpuinfo)
-    cores = os.cpu_count() or 1
+    cpuinfo = text('/proc/cpuinfo')
+    cpu, cores, memory_gb = _cpu(cpuinfo), online_cores(), _memory_gb()
     sockets = len({line for line in cpuinfo.splitlines() if line.startswith('physical id')}) or 1
-    virtual = ' hypervisor' in field(cpuinfo, 'flags')
+    virtual = is_virtual(cpuinfo)
+    # A virtual machine's cores and threads are whatever its hypervisor says.
+    paired = virtual or is_paired(cpuinfo)
     name = family(cpuinfo)
     per_socket = None if virtual else tdp_watts(cpu)
     tdp = per_socket * sockets if per_socket else None
@@ -122,12 +123,12 @@ def probe() -> Host:
         cpu=cpu,
         cores=cores,
         sockets=sockets,
-        memory_gb=round(psutil.virtual_memory().total / 1e9, 1),
+        memory_gb=memory_gb,
         virtual=virtual,
         tdp_watts=tdp,
         family=name,
         boot_id=boot_id(),
-        **power(name, tdp, cores, virtual=virtual),
+        **power(name, tdp, cores, virtual=virtual, paired=paired),
     )
 
 
@@ -162,7 +163,9 @@ def _measured(host: Host, told: Mapping[str, Any]) -> Host:
     dram = told.get('dram_idle_watts')
     # Spreads are watts; as they are seen on both sides, so is the factor.
     spread = max(float(told['idle_spread']) / idle, float(told['peak_spread']) / peak)
-    if not (0 < idle <= peak < math.inf and 0 <= spread < math.inf):
+    # So far from the line was some load between both.
+    bent = float(told.get('line_deviation', 0.0))
+    if not (0 < idle <= peak < math.inf and 0 <= spread < math.inf and 0 <= bent < math.inf):
         raise ValueError('no CPU draws less at work than at rest')
     return host._replace(
         idle_watts=idle,
@@ -170,7 +173,7 @@ def _measured(host: Host, told: Mapping[str, Any]) -> Host:
         power_method='model:calibrated',
         power_source=f'calibrated with {told["measured_with"]} on {str(told["started"])[:10]}',
         tier='modelled',
-        u_rel=round(max(U_CALIBRATED, 1 + spread), 2),
+        u_rel=round(max(U_CALIBRATED, 1 + spread, 1 + bent), 2),
         dram_idle_watts=None if dram is None else float(dram),
     )
 
@@ -235,14 +238,25 @@ def _kept(name: str) -> Host:
     """What was probed in this boot, for this user."""
     from platformdirs import user_cache_path
 
-    boot, cpu, cores = boot_id(), _cpu(_start('/proc/cpuinfo')), os.cpu_count()
-    key = zlib.crc32(f'{boot} {cpu} {cores}'.encode())
+    boot, cpu = boot_id(), _cpu(text('/proc/cpuinfo', 4096))
+    key = zlib.crc32(f'{boot} {cpu} {online_cores()} {_memory_gb()}'.encode())
     path = user_cache_path('nicarbon') / 'hosts' / f'{name}-{key:08x}-{_LAYOUT}.json'
     host = _load(path)
     if host is None or (host.name, host.boot_id, host.cpu) != (name, boot, cpu):
         host = probe()
         _save(path, host)
+        _forget_older(path, name)
     return host
+
+
+def _forget_older(path: Path, name: str) -> None:
+    """Remove what was kept of this host in other boots: one file a boot would add up."""
+    import glob
+
+    with contextlib.suppress(OSError):
+        for old in path.parent.glob(f'{glob.escape(name)}-{"[0-9a-f]" * 8}-*.json'):
+            if old != path:
+                old.unlink(missing_ok=True)
 
 
 def calibration_folders() -> list[Path]:
@@ -261,13 +275,11 @@ def _load(path: Path) -> Host | None:
 
 
 def _save(path: Path, host: Host) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f'.{path.name}.{os.getpid()}')
-        draft.write_text(json.dumps(host._asdict(), indent=2) + '\n', 'utf-8')
-        draft.replace(path)
-    except OSError:
-        pass  # A read-only or full disk costs the next process a second, nothing more.
+    from .files import save_json
+
+    # A read-only or full disk costs the next process a second, nothing more.
+    with contextlib.suppress(OSError):
+        save_json(path, host._asdict())
 
 
 def busy_seconds() -> float | None:
@@ -280,7 +292,7 @@ def busy_seconds() -> float | None:
         not work; guests are in user already; what a hypervisor stole was not
         done here. None where there is no ``/proc/stat``.
     """
-    line = _start('/proc/stat', 256).partition('\n')[0].split()
+    line = text('/proc/stat', 256).partition('\n')[0].split()
     if len(line) < 8:
         return None
     user, nice, system, _idle, _iowait, irq, softirq = (int(ticks) for ticks in line[1:8])
@@ -301,29 +313,19 @@ def slept_seconds() -> float:
     return round(both[0] - both[1], 3)
 
 
+def online_cores() -> int:
+    """Logical cores that the kernel uses, whatever the environment tells Python of them."""
+    return os.sysconf('SC_NPROCESSORS_ONLN')
+
+
+def _memory_gb() -> float:
+    return round(os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 1e9, 1)
+
+
 def boot_id() -> str:
     """Names this boot: monotonic clocks compare only within one."""
-    return _read('/proc/sys/kernel/random/boot_id').strip()
+    return text('/proc/sys/kernel/random/boot_id')
 
 
 def _cpu(cpuinfo: str) -> str:
     return field(cpuinfo, 'model name') or platform.processor() or platform.machine()
-
-
-def _start(path: str, size: int = 4096) -> str:
-    """The first bytes of a file of the kernel; on large machines all of it takes long."""
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except OSError:
-        return ''
-    try:
-        return os.read(handle, size).decode('utf-8', 'replace')
-    finally:
-        os.close(handle)
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text('utf-8')
-    except OSError:
-        return ''

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
-__all__ = ['IDLE_FRACTION', 'SLOPE_FRACTION', 'family', 'field', 'power', 'tdp_linear']
-__all__ += ['tdp_watts']
+from .kernel import text
+
+__all__ = ['IDLE_FRACTION', 'SLOPE_FRACTION', 'family', 'field', 'is_paired', 'is_virtual']
+__all__ += ['power', 'tdp_linear', 'tdp_watts']
 
 IDLE_FRACTION = 0.12
 """Package power at rest over thermal design power (TDP)."""
@@ -22,21 +25,33 @@ SLOPE_FRACTION = 0.70
 95 points of five CPUs with RAPL (bias ×0.99, geometric SD 1.54; 90 % of the
 points within 0.54 to 2.42 of RAPL)."""
 
-U_FAMILY = 1.5
-"""The same when the family of the CPU is known."""
+U_FAMILY = 2.0
+"""When the family of the CPU is known: against RAPL on two machines, of Haswell and
+Skylake, the model said 0.66 to 1.7 times as much (docs/methods.md)."""
+
+U_SLICE = 2.5
+"""The same in a virtual machine: what it calls a CPU may be a thread or a whole core."""
 
 U_KNOWN_CPU = 2.0
-"""The same when the TDP is the CPU's own, or the family is known to a virtual machine,
-which is a slice of a CPU."""
+"""When the TDP is the CPU's own."""
 
 U_UNKNOWN_CPU = 3.0
 """The same when the CPU is in no table."""
+
+_HYPERVISORS = (
+    'alibaba cloud ecs', 'amazon ec2', 'apple virtualization', 'bhyve', 'dummy-virt',
+    'google compute engine', 'kvm', 'openstack', 'parallels', 'qemu', 'virtual machine',
+    'virtualbox', 'vmware', 'vserver', 'xen',
+)  # fmt: skip
+"""Words of firmware that is that of a virtual machine."""
 
 WATTS_PER_THREAD = 4.0
 """TDP per hardware thread of an unknown CPU: CodeCarbon's default."""
 
 
-def power(name: str, tdp: float | None, cores: int, *, virtual: bool) -> dict[str, Any]:
+def power(
+    name: str, tdp: float | None, cores: int, *, virtual: bool, paired: bool = True
+) -> dict[str, Any]:
     """Power at rest and at full load, and how well it is known.
 
     Parameters
@@ -48,6 +63,10 @@ def power(name: str, tdp: float | None, cores: int, *, virtual: bool) -> dict[st
     cores : int
         Hardware threads.
     virtual : bool
+    paired : bool
+        Whether threads share cores (SMT, hyper-threading). The table is watts of a
+        server over its threads, two to a core; where each core shows one thread only,
+        that one has the power of both.
 
     Returns
     -------
@@ -61,15 +80,15 @@ def power(name: str, tdp: float | None, cores: int, *, virtual: bool) -> dict[st
     (12.0, 82.0, 2.0)
     """
     if name:
-        idle, peak = _table()['watts_per_thread'][name]
+        idle, peak = (watts * (1 if paired else 2) for watts in _table()['watts_per_thread'][name])
+        unit = 'hardware thread' if paired else 'core, hyper-threading off'
         return {
             'idle_watts': round(idle * cores, 3),
             'peak_watts': round(peak * cores, 3),
             'power_method': 'model:ccf',
-            'power_source': f'{name}: {idle:g} to {peak:g} W per hardware thread '
-            '(Cloud Carbon Footprint)',
+            'power_source': f'{name}: {idle:g} to {peak:g} W per {unit} (Cloud Carbon Footprint)',
             'tier': 'modelled',
-            'u_rel': U_KNOWN_CPU if virtual else U_FAMILY,
+            'u_rel': U_SLICE if virtual else U_FAMILY,
         }
     what = 'virtual machine, a slice of a CPU' if virtual else 'CPU not in the table'
     guess = f'{what}: {WATTS_PER_THREAD:g} W per hardware thread (CodeCarbon default)'
@@ -132,9 +151,57 @@ def family(cpuinfo: str) -> str:
     return ''
 
 
+def is_paired(cpuinfo: str) -> bool:
+    r"""Whether hardware threads share cores, as is supposed where it is not told.
+
+    Parameters
+    ----------
+    cpuinfo : str
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_paired('siblings: 20\ncpu cores: 20'), is_paired('siblings: 40\ncpu cores: 20')
+    (False, True)
+    """
+    siblings, cores = field(cpuinfo, 'siblings'), field(cpuinfo, 'cpu cores')
+    return not siblings or siblings != cores
+
+
+def is_virtual(cpuinfo: str, root: Path | str = '/') -> bool:
+    """Whether a hypervisor is below.
+
+    Parameters
+    ----------
+    cpuinfo : str
+    root : path
+        Where ``/sys`` is.
+
+    Returns
+    -------
+    bool
+        By the processor itself where it has flags (x86), and there only: clouds write
+        their names on whole machines too. Elsewhere by what the firmware says.
+    """
+    flags = field(cpuinfo, 'flags')
+    if flags:
+        return 'hypervisor' in flags.split()
+    system = Path(root) / 'sys'
+    tree = system / 'firmware/devicetree/base'
+    if (tree / 'hypervisor').exists() or text(system / 'hypervisor/type'):
+        return True
+    names = [text(system / 'class/dmi/id' / name) for name in ('sys_vendor', 'product_name')]
+    names.append(text(tree / 'compatible'))
+    said = ' '.join(names).lower()
+    # Amazon's whole machines are m6g.metal and the like.
+    return '.metal' not in said and any(name in said for name in _HYPERVISORS)
+
+
 def _table() -> dict[str, Any]:
-    text = (files(__package__) / 'data' / 'processors.json').read_text('utf-8')
-    return dict(json.loads(text))
+    return dict(json.loads((files(__package__) / 'data/processors.json').read_text('utf-8')))
 
 
 def tdp_watts(cpu: str) -> float | None:

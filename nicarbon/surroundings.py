@@ -15,10 +15,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from .calibration import quiet_cores
-from .host import busy_seconds
+from .cgroup import own_group
+from .host import busy_seconds, slept_seconds
+from .kernel import text
 
 __all__ = ['Clock', 'Gpu', 'Load', 'cgroup', 'clock', 'container', 'gpus', 'load']
-__all__ += ['access', 'writable']
+__all__ += ['access']
 
 LOAD_SECONDS = 0.4
 """How long to look at what other programs do."""
@@ -53,7 +55,7 @@ class Clock:
     synchronised: bool | None
     source: str | None
     resolution_seconds: float
-    suspended_seconds: float | None
+    suspended_seconds: float
 
 
 def container(environ: Mapping[str, str], root: Path = Path('/')) -> str | None:
@@ -71,7 +73,7 @@ def container(environ: Mapping[str, str], root: Path = Path('/')) -> str | None:
         return 'podman'
     if (root / '.dockerenv').exists():
         return 'docker'
-    groups = _text(root / 'proc/1/cgroup')
+    groups = text(root / 'proc/1/cgroup')
     known = ('kubepods', 'docker', 'libpod', 'lxc')
     return next((name for name in known if name in groups), None)
 
@@ -80,11 +82,11 @@ def gpus(root: Path = Path('/')) -> tuple[Gpu, ...]:
     """GPUs by what their drivers show; no library is asked."""
     found: dict[str, str] = {}
     for card in sorted((root / 'sys/class/drm').glob('card[0-9]*')):
-        vendor = _VENDORS.get(_text(card / 'device/vendor'))
+        vendor = _VENDORS.get(text(card / 'device/vendor'))
         if vendor:
             found.setdefault((card / 'device').resolve().name, f'{vendor} GPU')
     for card in sorted((root / 'proc/driver/nvidia/gpus').glob('*')):
-        lines = _text(card / 'information').splitlines()
+        lines = text(card / 'information').splitlines()
         model = (line.partition(':')[2].strip() for line in lines if line.startswith('Model'))
         found[card.name] = next(model, 'NVIDIA GPU')
     return tuple(Gpu(name, address) for address, name in found.items())
@@ -140,21 +142,15 @@ def _group(number: int) -> str:
 
 def cgroup(root: Path = Path('/')) -> tuple[int | None, str | None, bool]:
     """Version, file that counts CPU time of this process's group, and whether it is ours."""
-    paths: dict[str, str] = {}
-    for line in _text(root / 'proc/self/cgroup').splitlines():
-        _, names, path = line.split(':', 2)
-        paths |= dict.fromkeys(names.split(',') if names else ['v2'], path.lstrip('/'))
-    top = root / 'sys/fs/cgroup'
-    candidates = (
-        (2, top / paths.get('v2', ''), 'cpu.stat'),
-        (1, top / 'cpuacct' / paths.get('cpuacct', ''), 'cpuacct.usage'),
-        # In a container the path is the host's, and its root is ours.
-        (1, top / 'cpuacct', 'cpuacct.usage'),
-    )
-    for version, folder, name in candidates:
-        if (folder / name).is_file() and os.access(folder / name, os.R_OK):
-            return version, str(folder / name), os.access(folder, os.W_OK)
-    return (2 if 'v2' in paths else 1, None, False) if paths else (None, None, False)
+    group = own_group(text(root / 'proc/self/cgroup'), text(root / 'proc/self/mountinfo'))
+    if group is None:
+        return None, None, False
+    version = 2 if group[1] == 'cpu.stat' else 1
+    folder = root / group[0].relative_to('/')
+    path = folder / group[1]
+    if not (path.is_file() and os.access(path, os.R_OK)):
+        return version, None, False
+    return version, str(path), os.access(folder, os.W_OK)
 
 
 def load(cores: int) -> Load:
@@ -171,16 +167,13 @@ def load(cores: int) -> Load:
 
 def clock() -> Clock:
     """Time, and who keeps it."""
-    asleep = None
-    if hasattr(time, 'CLOCK_BOOTTIME'):
-        asleep = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
-    source = _text(Path('/sys/devices/system/clocksource/clocksource0/current_clocksource'))
+    source = text(Path('/sys/devices/system/clocksource/clocksource0/current_clocksource'))
     return Clock(
         utc=datetime.now(timezone.utc).isoformat(timespec='seconds'),
         synchronised=_synchronised(),
         source=source or None,
         resolution_seconds=time.get_clock_info('monotonic').resolution,
-        suspended_seconds=None if asleep is None else round(max(0.0, asleep), 1),
+        suspended_seconds=round(max(0.0, slept_seconds()), 1),
     )
 
 
@@ -191,16 +184,3 @@ def _synchronised() -> bool | None:
     except (OSError, AttributeError):
         return None
     return None if state < 0 else state != _UNSYNCHRONISED
-
-
-def writable(path: Path) -> bool:
-    """Whether a folder, or the nearest one above that exists, may be written to."""
-    there = next(each for each in (path, *path.parents) if each.exists())
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text('utf-8', 'replace').strip()
-    except OSError:
-        return ''

@@ -158,27 +158,28 @@ def test_graphics_processors_are_seen_once(tmp_path: Path) -> None:
     assert sorted(gpu.name for gpu in found) == ['AMD GPU', 'NVIDIA H100']
 
 
+UNIFIED = '29 22 0:25 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw\n'
+CPUACCT = '30 22 0:26 /docker/x /sys/fs/cgroup/cpuacct ro - cgroup cgroup rw,cpu,cpuacct\n'
+
+
 @pytest.mark.parametrize(
-    ('files', 'version', 'counter'),
+    ('groups', 'mounts', 'file', 'version', 'counter'),
     [
-        ({}, None, None),
-        ({'proc/self/cgroup': '0::/a\n', 'sys/fs/cgroup/a/cpu.stat': ''}, 2, 'a/cpu.stat'),
-        (
-            {
-                'proc/self/cgroup': '3:cpu,cpuacct:/docker/x\n0::/\n',
-                'sys/fs/cgroup/cpuacct/cpuacct.usage': '1',
-            },
-            1,
-            'cpuacct/cpuacct.usage',
-        ),
-        ({'proc/self/cgroup': '0::/gone\n'}, 2, None),
+        ('', '', '', None, None),
+        ('0::/a\n', UNIFIED, 'a/cpu.stat', 2, 'a/cpu.stat'),
+        ('3:cpu,cpuacct:/docker/x\n0::/\n', CPUACCT, 'cpuacct/cpuacct.usage', 1,
+         'cpuacct/cpuacct.usage'),
+        ('3:cpu,cpuacct:/docker/x/y\n', CPUACCT, 'cpuacct/y/cpuacct.usage', 1,
+         'cpuacct/y/cpuacct.usage'),
+        ('0::/gone\n', UNIFIED, 'cpu.stat', 2, None),
     ],
-    ids=['none', 'v2', 'v1 in a container', 'v2 unseen'],
-)
+    ids=['none', 'v2', 'v1 in a container', 'v1 below a container', 'v2 unseen'],
+)  # fmt: skip
 def test_cgroups(
-    tmp_path: Path, files: dict[str, str], version: int | None, counter: str | None
+    tmp_path: Path, groups: str, mounts: str, file: str, version: int | None, counter: str | None
 ) -> None:
-    write(tmp_path, files)
+    write(tmp_path, {'proc/self/cgroup': groups, 'proc/self/mountinfo': mounts})
+    write(tmp_path / 'sys/fs/cgroup', {file or 'none': ''})
     found = surroundings.cgroup(tmp_path)
     assert found[0] == version
     assert found[1] == (counter and str(tmp_path / 'sys/fs/cgroup' / counter))

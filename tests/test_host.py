@@ -12,7 +12,7 @@ import pytest
 from values import replace
 
 from nicarbon import processor
-from nicarbon.host import Host, boot_id, busy_seconds, cached, calibrated, read
+from nicarbon.host import Host, boot_id, busy_seconds, cached, calibrated, probe, read
 
 HOST = Host(
     'h', 'X', 4, 2, 64.0, False, 12.0, 82.0, 'model:tdp-linear', 'a table', 'modelled', 2.0, 100.0
@@ -70,8 +70,8 @@ class TestFamily:
     @pytest.mark.parametrize(
         ('family', 'tdp', 'virtual', 'method', 'tier', 'u_rel'),
         [
-            ('Skylake', 300.0, False, 'model:ccf', 'modelled', 1.5),
-            ('Skylake', None, True, 'model:ccf', 'modelled', 2.0),
+            ('Skylake', 300.0, False, 'model:ccf', 'modelled', 2.0),
+            ('Skylake', None, True, 'model:ccf', 'modelled', 2.5),
             ('', 300.0, False, 'model:tdp-linear', 'modelled', 2.0),
             ('', None, False, 'model:tdp-linear', 'assumed', 3.0),
             ('', None, True, 'model:tdp-linear', 'assumed', 3.0),
@@ -83,6 +83,49 @@ class TestFamily:
         power = processor.power(family, tdp, 80, virtual=virtual)
         assert (power['power_method'], power['tier'], power['u_rel']) == (method, tier, u_rel)
         assert 0 < power['idle_watts'] < power['peak_watts']
+
+    @pytest.mark.parametrize(
+        ('busy', 'watts'), [(0.87, 83.0), (13.0, 146.5), (37.7, 291.0)], ids=str
+    )
+    def test_two_gold_6148_without_hyper_threading(self, busy: float, watts: float) -> None:
+        """As RAPL saw them: the model is within its interval."""
+        info = cpuinfo('GenuineIntel', 6, 85, 4) + 'siblings: 20\ncpu cores: 20\n'
+        assert not processor.is_paired(info)
+        power = processor.power(processor.family(info), 300.0, 40, virtual=False, paired=False)
+        idle, peak = power['idle_watts'], power['peak_watts']
+        assert 1 / power['u_rel'] < (idle + (peak - idle) * busy / 40) / watts < power['u_rel']
+        assert power['power_source'].startswith('Skylake: 1.226 to 8.208 W per core, ')
+
+    def test_cores_that_are_not_told_of_have_two_threads(self) -> None:
+        assert processor.is_paired(cpuinfo('GenuineIntel', 6, 85))
+        assert processor.is_paired('siblings: 40\ncpu cores: 20\n')
+
+    @pytest.mark.parametrize(
+        ('info', 'files', 'virtual'),
+        [
+            ('flags: fpu hypervisor sse', {}, True),
+            ('flags: fpu sse', {'class/dmi/id/sys_vendor': 'Amazon EC2'}, False),
+            ('', {}, False),
+            ('', {'class/dmi/id/sys_vendor': 'Amazon EC2'}, True),
+            ('', {'class/dmi/id/sys_vendor': 'Amazon EC2',
+                  'class/dmi/id/product_name': 'm6g.metal'}, False),
+            ('', {'class/dmi/id/product_name': 'Google Compute Engine'}, True),
+            ('', {'class/dmi/id/sys_vendor': 'QEMU'}, True),
+            ('', {'class/dmi/id/product_name': 'KVM Virtual Machine'}, True),
+            ('', {'class/dmi/id/sys_vendor': 'Ampere(R)'}, False),
+            ('', {'hypervisor/type': 'xen'}, True),
+            ('', {'firmware/devicetree/base/compatible': 'linux,dummy-virt\0'}, True),
+            ('', {'firmware/devicetree/base/hypervisor/compatible': 'linux,kvm\0'}, True),
+        ],
+    )  # fmt: skip
+    def test_hypervisors(
+        self, tmp_path: Path, info: str, files: dict[str, str], virtual: bool
+    ) -> None:
+        for name, text in files.items():
+            path = tmp_path / 'sys' / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        assert processor.is_virtual(info, tmp_path) is virtual
 
 
 class TestCalibration:
@@ -104,6 +147,11 @@ class TestCalibration:
 
     def test_a_wide_spread_widens_the_interval(self, folder: Path) -> None:
         assert self.told(folder, idle_spread=24.0).u_rel == 1.8
+
+    def test_so_does_a_bent_line(self, folder: Path) -> None:
+        assert self.told(folder, line_deviation=0.7).u_rel == 1.7
+        assert self.told(folder, line_deviation=0.2).u_rel == 1.5
+        assert self.told(folder, line_deviation=float('nan')) == HOST
 
     def test_memory_at_rest(self, folder: Path) -> None:
         assert self.told(folder, dram_idle_watts=7.5).dram_idle_watts == 7.5
@@ -158,6 +206,34 @@ class TestKept:
             file.write_text(json.dumps(other))
             assert probed() == 1
             assert probed() == 0
+
+    def test_what_is_kept_is_of_this_boot_and_this_machine_alone(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As many cores and as much memory, and no file of another boot beside it."""
+        monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+        name = os.uname().nodename
+        kept = tmp_path / 'nicarbon/hosts'
+        kept.mkdir(parents=True)
+        others = {f'{name}-b-0123abcd-1.json', f'{name}.json', 'other-0123abcd-1.json'}
+        for each in (*others, f'{name}-0123abcd-1.json'):
+            (kept / each).touch()
+        cached()
+        (first,) = {each.name for each in kept.iterdir()} - others
+        sysconf = os.sysconf
+        for changed in ('SC_PHYS_PAGES', 'SC_NPROCESSORS_ONLN'):
+            monkeypatch.setattr(
+                os, 'sysconf', lambda n, c=changed: sysconf(n) * (2 if n == c else 1)
+            )
+            cached()
+            (second,) = {each.name for each in kept.iterdir()} - others
+            assert second != first
+
+    def test_cores_are_those_of_the_machine(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Not what PYTHON_CPU_COUNT says, for one."""
+        cores = os.sysconf('SC_NPROCESSORS_ONLN')
+        monkeypatch.setattr(os, 'cpu_count', lambda: 99)
+        assert probe().cores == cores
 
     def test_a_cache_that_cannot_be_written_breaks_nothing(self, tmp_path: Path) -> None:
         (tmp_path / 'in the way').write_text('')

@@ -486,6 +486,12 @@ class TestPerf:
         assert silicon.opened == []
 
 
+def measured_gpu() -> Fake:
+    gpu = Fake(40.0, component='gpu:0')
+    gpu.reading = replace(gpu.reading, tier='measured')
+    return gpu
+
+
 class TestNode:
     def states(self, sysfs: Path, sleep: Callable = time.sleep) -> dict[tuple[str, str], str]:
         found = survey(HOST, sysfs=sysfs, sleep=sleep, gpus=())
@@ -514,7 +520,7 @@ class TestNode:
         tree = powercap.Powercap(tmp_path / 'class/powercap')
         monitor(tmp_path, 0, 'power_meter', {'device/power1_average': 150_000_000})
         made = plan(HOST, tmp_path, sleep=lambda _: tree.spend(0.01, 0.01))
-        meters = made.meters(gpus=(Fake(40.0, component='gpu:0'),))
+        meters = made.meters(gpus=(measured_gpu(),))
         assert [m.reading.component for m in meters] == ['cpu', 'dram', 'gpu:0', 'rest']
         now = time.monotonic()
         for meter in meters:
@@ -522,8 +528,28 @@ class TestNode:
         tree.spend(300.0, 50.0)
         seen = [meter.look(Moment(now + 5.0, 5.0)).joules for meter in meters]
         assert seen == pytest.approx([300.0, 50.0, 200.0, 200.0])
-        tree.spend(900.0, 50.0)
-        assert [m.look(Moment(now + 10.0, 9.0)).joules for m in meters][-1] is None
+        seen = []
+        for n, spent in enumerate((900.0, 100.0, 100.0), 2):
+            tree.spend(spent, 50.0)
+            seen.append([meter.look(Moment(now + 5.0 * n, 5.0)).joules for meter in meters])
+        # What the parts saw too much of is taken off later: the sums agree in the end.
+        assert [joules[-1] for joules in seen] == pytest.approx([0.0, 0.0, 400.0])
+        assert sum(map(sum, seen)) == pytest.approx(3 * 750.0)
+
+    def test_a_model_is_never_above_what_was_measured(self, tmp_path: Path) -> None:
+        """Here 20 W at rest to 180 W at full load, and a GPU that is measured."""
+        path = monitor(tmp_path, 0, 'power_meter', {'power1_average': 85_000_000})
+        meters = plan(HOST, tmp_path).meters(gpus=(measured_gpu(),))
+        assert [m.reading.component for m in meters] == ['gpu:0', 'cpu', 'rest']
+
+        def look(now: float, busy: float) -> list[float | None]:
+            return [meter.look(Moment(now, busy)).joules for meter in meters]
+
+        look(0.0, 0.0)
+        assert look(10.0, 40.0) == pytest.approx([400.0, 450.0, 0.0])  # 1800 by the model
+        assert look(20.0, 40.0) == pytest.approx([400.0, 200.0, 250.0])
+        (path / 'power1_average').unlink()
+        assert look(30.0, 80.0) == [400.0, 1800.0, None]
 
     def test_two_meters_of_who_knows_what_are_not_used(self, tmp_path: Path) -> None:
         for number in range(2):

@@ -13,7 +13,7 @@ import pynvml
 import pytest
 from nvml_stand_in import Board, StandIn, processes
 
-from nicarbon import ledger
+from nicarbon import errors, ledger
 from nicarbon.entry import Use
 from nicarbon.host import Host
 from nicarbon.meters import Fake, Moment, Seen, nvml
@@ -29,7 +29,7 @@ CUDA = ['nvidiactl', 'nvidia0', 'nvidia-uvm']
 @pytest.fixture(autouse=True)
 def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nvml, '_idle_watts', {})
-    monkeypatch.setattr(nvml, '_warned', set())
+    monkeypatch.setattr(errors, '_warned', set())
 
 
 class Rig:

@@ -10,14 +10,15 @@ from look to look.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from ..entry import Reading, Use
 from ..host import Host
 
-__all__ = ['Absent', 'Fake', 'Meter', 'Moment', 'Seen', 'find']
+__all__ = ['Absent', 'Fake', 'Meter', 'Moment', 'Seen', 'Steady', 'find', 'integral']
 
 
 class Moment(NamedTuple):
@@ -96,7 +97,19 @@ class Absent:
         return Seen()
 
 
-class Fake:
+class Steady:
+    """Power that does not change; who inherits this says how much."""
+
+    _watts: float
+    _last: float | None = None
+
+    def look(self, moment: Moment) -> Seen:
+        """Watts times the clock."""
+        last, self._last = self._last, moment.monotonic
+        return Seen() if last is None else Seen(self._watts * (moment.monotonic - last))
+
+
+class Fake(Steady):
     """A double for tests: a counter that grows by a known number of watts.
 
     Parameters
@@ -115,12 +128,26 @@ class Fake:
     def __init__(self, watts: float, idle_watts: float = 0.0, component: str = 'cpu') -> None:
         self.reading = Reading(component, None, idle_watts, 'fake', 'assumed', 'host', 1.0)
         self._watts = watts
-        self._last: float | None = None
 
-    def look(self, moment: Moment) -> Seen:
-        """Watts times the clock."""
-        last, self._last = self._last, moment.monotonic
-        return Seen() if last is None else Seen(self._watts * (moment.monotonic - last))
+
+def integral(points: Iterable[tuple[float, float]]) -> float:
+    """Joules by power that is known at some moments, with straight lines in between.
+
+    Parameters
+    ----------
+    points : iterable of (float, float)
+        Seconds and watts, in order of time.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> integral([(0.0, 10.0), (2.0, 30.0), (3.0, 30.0)])
+    70.0
+    """
+    return sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(points))
 
 
 def find(host: Host, *, sysfs: Path | str = '/sys') -> tuple[Meter, ...]:

@@ -6,12 +6,12 @@ to all of them; what it showed last is kept by each meter on its own.
 
 from __future__ import annotations
 
-import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 
 from ..entry import Reading
+from ..errors import warn_once
+from ..kernel import number
 from . import Moment, Seen
 
 __all__ = ['FROZEN_SECONDS', 'Counter', 'CounterMeter', 'FileCounter', 'counted', 'moving']
@@ -22,9 +22,6 @@ millisecond, and no processor at rest uses less than a count in a hundred of the
 
 SLACK_SECONDS = 0.1
 """How far apart a counter and the clock may be read."""
-
-_log = logging.getLogger('nicarbon')
-_told: set[str] = set()
 
 
 def counted(before: float, now: float, span: float | None, most: float) -> float | None:
@@ -76,6 +73,8 @@ class Counter:
         More than it can see.
     """
 
+    patience = FROZEN_SECONDS
+
     def __init__(self, path: str, span: float | None, max_watts: float) -> None:
         self.path, self.span, self.max_watts = path, span, max_watts
         self._shown: float | None = None
@@ -103,7 +102,7 @@ class Counter:
 
     def frozen(self, now: float) -> bool:
         """Whether it has shown the same for too long."""
-        return now - self._moved > FROZEN_SECONDS
+        return now - self._moved > self.patience
 
     def most(self, seconds: float) -> float:
         """Microjoules that it cannot have counted in so many seconds."""
@@ -121,11 +120,7 @@ class FileCounter(Counter):
     """
 
     def _fetch(self) -> float | None:
-        handle = os.open(self.path, os.O_RDONLY)
-        try:
-            return int(os.read(handle, 32)) or None
-        finally:
-            os.close(handle)
+        return number(self.path) or None
 
 
 class CounterMeter:
@@ -155,20 +150,17 @@ class CounterMeter:
                 return Seen()
             part = counted(before, after, counter.span, counter.most(now - last[0]))
             if part is None:
-                self._tell(counter, 'was reset, or may have wrapped more than once')
+                self._warn(counter, 'was reset, or may have wrapped more than once')
                 return Seen()
             if part == 0 and counter.frozen(now):
-                self._tell(counter, 'stands still')
+                self._warn(counter, 'stands still')
                 return Seen()
             total += part
         return Seen(total / 1e6)
 
-    def _tell(self, counter: Counter, what: str) -> None:
-        """Say once per process that there is a gap."""
-        topic = f'{counter.path} {what}'
-        if topic not in _told:
-            _told.add(topic)
-            _log.warning('%s: there is a gap in the energy of %s', topic, self.reading.component)
+    def _warn(self, counter: Counter, what: str) -> None:
+        told = f'{counter.path} {what}'
+        warn_once(told, f'{told}: there is a gap in the energy of {self.reading.component}')
 
 
 def moving(

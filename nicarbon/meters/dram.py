@@ -12,7 +12,7 @@ from functools import partial
 
 from ..entry import Reading
 from ..host import Host
-from . import Moment, Seen
+from . import Steady
 from .finding import Candidate, Finding
 
 __all__ = ['U_DRAM', 'WATTS_PER_GB', 'DramModel', 'candidates', 'idle_watts']
@@ -30,8 +30,8 @@ def idle_watts(host: Host) -> float:
     return WATTS_PER_GB * host.memory_gb
 
 
-class DramModel:
-    """Power that does not change.
+class DramModel(Steady):
+    """Power by its size, or as it was calibrated, at all times.
 
     Parameters
     ----------
@@ -40,6 +40,7 @@ class DramModel:
     Examples
     --------
     >>> host = Host('h', 'X', 2, 1, 10.0, False, 12.0, 82.0, 'model:ccf', '', 'modelled', 1.5)
+    >>> from nicarbon.meters import Moment
     >>> meter = DramModel(host)
     >>> meter.look(Moment(0.0)), meter.look(Moment(2.0)).joules
     (Seen(joules=None, use=None), 7.0)
@@ -48,12 +49,6 @@ class DramModel:
     def __init__(self, host: Host) -> None:
         self._watts = idle_watts(host)
         self.reading = Reading('dram', None, self._watts, METHOD, 'modelled', 'host', U_DRAM)
-        self._last: float | None = None
-
-    def look(self, moment: Moment) -> Seen:
-        """Joules of all memory since the look before."""
-        last, self._last = self._last, moment.monotonic
-        return Seen() if last is None else Seen(self._watts * (moment.monotonic - last))
 
 
 def candidates(host: Host) -> Iterable[Candidate]:

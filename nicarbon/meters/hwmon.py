@@ -13,7 +13,6 @@ a node uses beside the components that are seen on their own is its ``rest``.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -22,12 +21,13 @@ from typing import NamedTuple
 
 from ..entry import Reading
 from ..host import Host
-from . import Meter, Moment, Seen
+from ..kernel import number, text
+from . import Meter, Moment, Seen, integral
 from .counter import CounterMeter, FileCounter, moving
 from .finding import Candidate, Finding, absent, frozen
 from .rapl import U_RAPL, most_watts
 
-__all__ = ['GaugeMeter', 'Heard', 'Rest', 'candidates']
+__all__ = ['GaugeMeter', 'candidates', 'divided']
 
 U_GAUGE = 1.15
 """Of a gauge of a processor: what RAPL has, and as much again since power between two
@@ -57,38 +57,68 @@ class GaugeMeter:
     def __init__(self, reading: Reading, paths: Sequence[str]) -> None:
         self.reading = reading
         self._paths = tuple(paths)
-        self._last: tuple[float, float | None] | None = None
+        self._last: tuple[float, float] | None = None
 
     def look(self, moment: Moment) -> Seen:
         """Joules since the look before."""
         watts = self._watts()
-        last, self._last = self._last, (moment.monotonic, watts)
-        if last is None or watts is None or last[1] is None:
-            return Seen()
-        return Seen((watts + last[1]) / 2 * (moment.monotonic - last[0]))
+        point = None if watts is None else (moment.monotonic, watts)
+        last, self._last = self._last, point
+        return Seen() if last is None or point is None else Seen(integral((last, point)))
 
     def _watts(self) -> float | None:
         """Nothing draws no power: 0 is a gauge that does not work."""
         total = 0.0
         for path in self._paths:
-            watts = _number(path)
+            watts = number(path)
             if watts is None or watts <= 0:
                 return None
             total += watts
         return total / 1e6
 
 
-class Heard:
-    """A meter whose last word is kept, for :class:`Rest`.
+class Whole:
+    """What a node used, and how much of it is not yet that of a component.
+
+    Parameters
+    ----------
+    node : Meter
+    """
+
+    def __init__(self, node: Meter) -> None:
+        self.node = node
+        self._when: float | None = None
+        self._seen = False
+        self._left = 0.0
+
+    def left(self, moment: Moment) -> float | None:
+        """Joules that are nobody's yet; None where the node was not seen."""
+        if moment.monotonic != self._when:
+            self._when = moment.monotonic
+            joules = self.node.look(moment).joules
+            self._seen = joules is not None
+            # What was left is told already. What the components saw too much of is not:
+            # two meters are never read at once, and that of a node lags behind.
+            self._left = min(0.0, self._left) + (joules or 0.0)
+        return self._left if self._seen else None
+
+    def take(self, joules: float) -> None:
+        """These are a component's."""
+        self._left -= joules
+
+
+class Part:
+    """The meter of a component of a node that has a meter too.
 
     Parameters
     ----------
     meter : Meter
+    whole : Whole
+        Is told what this one sees. It bounds a model: what is measured counts.
     """
 
-    def __init__(self, meter: Meter) -> None:
-        self._meter = meter
-        self.last = (-1.0, Seen())
+    def __init__(self, meter: Meter, whole: Whole) -> None:
+        self._meter, self._whole = meter, whole
 
     @property
     def reading(self) -> Reading:
@@ -98,8 +128,14 @@ class Heard:
     def look(self, moment: Moment) -> Seen:
         """What the meter sees."""
         seen = self._meter.look(moment)
-        self.last = (moment.monotonic, seen)
-        return seen
+        left = self._whole.left(moment)
+        if left is None or seen.joules is None:
+            return seen
+        joules = seen.joules
+        if self.reading.tier != 'measured':
+            joules = min(joules, max(0.0, left))
+        self._whole.take(joules)
+        return seen._replace(joules=joules)
 
 
 class Rest:
@@ -107,29 +143,43 @@ class Rest:
 
     Parameters
     ----------
-    node : Meter
-    parts : sequence of Heard
+    whole : Whole
+    parts : sequence of Part
         Looked at before this one, at the same moment.
     """
 
-    def __init__(self, node: Meter, parts: Sequence[Heard]) -> None:
+    def __init__(self, whole: Whole, parts: Sequence[Part]) -> None:
+        self._whole, node = whole, whole.node
         told = all(part.reading.tier == 'measured' for part in parts)
         self.reading = Reading(
             'rest', None, None, f'{node.reading.method}-parts',
             'measured' if told else 'modelled', 'host', U_REST,
         )  # fmt: skip
-        self._node, self._parts = node, tuple(parts)
 
     def look(self, moment: Moment) -> Seen:
-        """Joules of the node less those of the parts; nothing where that is negative."""
-        whole = self._node.look(moment).joules
-        if whole is None:
-            return Seen()
-        for part in self._parts:
-            when, seen = part.last
-            if when == moment.monotonic and seen.joules is not None:
-                whole -= seen.joules
-        return Seen(whole) if whole >= 0 else Seen()
+        """Joules of the node less those of the parts, now and before; never negative."""
+        left = self._whole.left(moment)
+        return Seen() if left is None else Seen(max(0.0, left))
+
+
+def divided(node: Meter, meters: Iterable[Meter]) -> tuple[Meter, ...]:
+    """The meters of the parts of a node and of its rest, to be looked at in this order.
+
+    Parameters
+    ----------
+    node : Meter
+    meters : iterable of Meter
+        Of components that the node's meter sees too.
+
+    Returns
+    -------
+    tuple of Meter
+        Models stand behind all that is measured: they get what that leaves.
+    """
+    whole = Whole(node)
+    ordered = sorted(meters, key=lambda meter: meter.reading.tier != 'measured')
+    parts = [Part(meter, whole) for meter in ordered]
+    return (*parts, Rest(whole, parts))
 
 
 class _Sensor(NamedTuple):
@@ -163,7 +213,7 @@ def candidates(host: Host, root: Path, sleep: Callable[[float], object]) -> Iter
 
 def _sensors(root: Path) -> Iterable[_Sensor]:
     for monitor in sorted(root.iterdir()):
-        chip = _text(monitor / 'name')
+        chip = text(monitor / 'name')
         if chip not in {'amd_energy', 'altra_hwmon', 'apm_xgene', 'xgene_hwmon', 'power_meter'}:
             continue
         # The channels of a power meter are in the folder of its device on older kernels.
@@ -172,7 +222,7 @@ def _sensors(root: Path) -> Iterable[_Sensor]:
             channels += sorted(folder.glob('power*_input'))
             for path in channels:
                 stem = path.name.rpartition('_')[0]
-                label = _text(folder / f'{stem}_label') or _text(folder / f'{stem}_oem_info')
+                label = text(folder / f'{stem}_label') or text(folder / f'{stem}_oem_info')
                 yield _Sensor(chip, label, str(path))
             if channels:
                 break
@@ -187,7 +237,7 @@ def _amd(
         return
     method = 'hwmon:amd_energy'
     counters = [FileCounter(path, None, most_watts(host, 'cpu')) for path in paths]
-    if any(_number(path) is None for path in paths):
+    if any(number(path) is None for path in paths):
         mend = f'sudo chmod a+r {" ".join(paths)}'
         yield absent('cpu', method, paths[0], 'only root may read it', mend, 'denied')
     elif not moving(counters, sleep):
@@ -214,7 +264,7 @@ def _gauges(host: Host, sensors: Sequence[_Sensor]) -> Iterable[Candidate]:
         if not paths:
             continue
         method = f'hwmon:{own[0].chip}'
-        if any(_number(path) is None for path in paths):
+        if any(number(path) is None for path in paths):
             yield absent('cpu', method, paths[0], 'it cannot be read')
             continue
         reading = Reading('cpu', None, host.idle_watts, method, 'measured', 'host', U_GAUGE)
@@ -233,7 +283,7 @@ def _node(host: Host, root: Path, sensors: Sequence[_Sensor]) -> Candidate:
         why = f'{len(own)} meters: it is not said what each of them measures'
         return absent('node', method, own[0].path, why)
     path = own[0].path
-    watts = _number(path)
+    watts = number(path)
     if watts is None:
         return absent('node', method, path, 'it cannot be read')
     if watts <= 0:
@@ -255,24 +305,3 @@ def _made(
         reading.tier, reading.u_rel, why,
     )  # fmt: skip
     return Candidate(finding, make, covers)
-
-
-def _number(path: str) -> float | None:
-    """What a file shows; opened anew, as monitors are few and come and go."""
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except OSError:
-        return None
-    try:
-        return float(os.read(handle, 32))
-    except (OSError, ValueError):
-        return None
-    finally:
-        os.close(handle)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text('utf-8').strip()
-    except (OSError, ValueError):
-        return ''

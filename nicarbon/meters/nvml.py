@@ -14,16 +14,17 @@ Nothing is loaded where there is no driver, and nothing here raises.
 
 from __future__ import annotations
 
-import logging
+import math
 import os
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 from ..entry import Reading, Use
-from . import Meter, Moment, Seen
+from ..errors import warn_once
+from . import Meter, Moment, Seen, integral
+from .counter import Counter, counted
 from .nvml_use import Users
 from .visible import visible
 
@@ -45,9 +46,7 @@ _DRIVER = ('/dev/nvidiactl', '/proc/driver/nvidia')
 _VALUES = ('dVal', 'uiVal', 'ulVal', 'ullVal', 'sllVal', 'siVal', 'usVal')
 """Names of the members of nvmlValue_t, by nvmlValueType_t."""
 
-_log = logging.getLogger('nicarbon')
 _idle_watts: dict[str, float] = {}
-_warned: set[str] = set()
 
 
 class Device(NamedTuple):
@@ -113,7 +112,7 @@ def find_gpus(
             found = {uuid: found[uuid] for uuid in visible(chosen, uuids, _parent_in(nvml))}
         return tuple(Gpu(nvml, device, proc=proc, clock=clock) for device in found.values())
     except Exception as error:  # noqa: BLE001 - whatever a driver does, the work goes on
-        _warn_once('nvml', f'no GPU is metered: {error}')
+        warn_once('nvml', f'no GPU is metered: {error}')
         return ()
 
 
@@ -145,7 +144,7 @@ def _devices(nvml: Any) -> tuple[Device | None, ...]:
             nvml.nvmlInit()
             devices = tuple(_device(nvml, index) for index in range(nvml.nvmlDeviceGetCount()))
         except nvml.NVMLError as error:
-            _warn_once('nvml', f'no GPU is metered: {error}')
+            warn_once('nvml', f'no GPU is metered: {error}')
         session = _sessions[nvml] = _Session(os.getpid(), devices)
     return session.devices
 
@@ -156,7 +155,7 @@ def _device(nvml: Any, index: int) -> Device | None:
         handle = nvml.nvmlDeviceGetHandleByIndex(index)
         uuid = _text(nvml.nvmlDeviceGetUUID(handle))
     except nvml.NVMLError as error:
-        _warn_once(f'gpu {index}', f'GPU {index} is not metered: {error}')
+        warn_once(f'gpu {index}', f'GPU {index} is not metered: {error}')
         return None
     mode = _ask(nvml, nvml.nvmlDeviceGetMigMode, handle)
     return Device(
@@ -203,38 +202,34 @@ def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _warn_once(topic: str, text: str) -> None:
-    if topic not in _warned:
-        _warned.add(topic)
-        _log.warning(text)
-
-
 class _Counter(Protocol):
     def look(self, now: float) -> float | None: ...
 
     def forget(self) -> None: ...
 
 
-class _Energy:
-    """Joules by the driver's counter."""
+class _Energy(Counter):
+    """Joules by the driver's counter, which falls when the driver is loaded anew."""
+
+    patience = FROZEN_SECONDS
 
     def __init__(self, nvml: Any, device: Device) -> None:
+        super().__init__(device.uuid, None, math.inf)
         self._nvml, self._handle = nvml, device.handle
-        self._last: int | None = None
-        self._moved = 0.0
+        self._last: float | None = None
 
     def forget(self) -> None:
         self._last = None
 
     def look(self, now: float) -> float | None:
-        last = self._last
-        self._last = self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)
-        if last is None or self._last != last:
-            self._moved = now
-        # It falls when the driver is loaded anew.
-        if last is None or self._last < last or now - self._moved >= FROZEN_SECONDS:
+        last, self._last = self._last, self.read(now)
+        if last is None or self._last is None or self.frozen(now):
             return None
-        return (self._last - last) / 1000
+        microjoules = counted(last, self._last, self.span, self.max_watts)
+        return None if microjoules is None else microjoules / 1e6
+
+    def _fetch(self) -> float:
+        return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)) * 1000
 
 
 class _Power:
@@ -253,8 +248,7 @@ class _Power:
         if last is None:
             return None
         inside = [point for point in self._samples(last[0], now) if last[0] < point[0] < now]
-        points = pairwise([last, *sorted(inside), self._last])
-        return sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in points)
+        return integral([last, *sorted(inside), self._last])
 
     def _samples(self, start: float, now: float) -> list[tuple[float, float]]:
         """Monotonic seconds and watts."""
@@ -325,7 +319,7 @@ class Gpu:
             self._counter.forget()
             self._users.forget()
             uuid = self._device.uuid
-            _warn_once(uuid, f'{uuid} does not answer ({error}); its energy is not seen')
+            warn_once(uuid, f'{uuid} does not answer ({error}); its energy is not seen')
             return Seen()
         if last is None:
             self._note_idle_power()

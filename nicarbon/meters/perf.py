@@ -20,6 +20,7 @@ from typing import Protocol
 
 from ..entry import Reading
 from ..host import Host
+from ..kernel import text
 from .counter import Counter, CounterMeter, moving
 from .dram import idle_watts as dram_idle_watts
 from .finding import Candidate, Finding, absent, denied, frozen
@@ -161,13 +162,13 @@ def _candidate(
     host: Host, component: str, folder: Path, kernel: Kernel, sleep: Callable[[float], object]
 ) -> Candidate:
     path = folder / 'events' / EVENTS[component]
-    scale = float(_line(path.with_name(f'{path.name}.scale')))
-    attributes = _attributes(folder, _line(path))
+    scale = float(text(path.with_name(f'{path.name}.scale')))
+    attributes = _attributes(folder, text(path))
     most = most_watts(host, component)
     try:
         counters = [
             PerfCounter(kernel, attributes, cpu, scale, most, str(path))
-            for cpu in cpus(_line(folder / 'cpumask'))
+            for cpu in cpus(text(folder / 'cpumask'))
         ]
     except OSError as error:
         if error.errno in {errno.EACCES, errno.EPERM}:
@@ -192,11 +193,7 @@ def _attributes(folder: Path, event: str) -> bytes:
     config = 0
     for term in event.split(','):
         name, _, value = term.partition('=')
-        bits = _line(folder / 'format' / name).rpartition(':')[2]
+        bits = text(folder / 'format' / name).rpartition(':')[2]
         config |= int(value or '1', 0) << int(bits.partition('-')[0])
-    kind = int(_line(folder / 'type'))
+    kind = int(text(folder / 'type'))
     return struct.pack('=IIQQQQQIIQ', kind, _SIZE, config, 0, 0, 0, 0, 0, 0, 0)
-
-
-def _line(path: Path) -> str:
-    return path.read_text('utf-8').strip()

@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from ..entry import Reading
 from ..host import Host
+from ..kernel import text
 from .counter import CounterMeter, FileCounter, moving
 from .dram import idle_watts as dram_idle_watts
 from .finding import Candidate, Finding, absent, denied, frozen
@@ -111,7 +112,7 @@ def zones(root: Path) -> tuple[Zone, ...]:
     # The interface by memory-mapped registers comes last: it is the duplicate.
     for key in sorted(paths, key=lambda key: ('mmio' in key, key)):
         parent = key.rpartition(':')[0]
-        names = [_line(paths[name] / 'name') for name in (parent, key) if name in paths]
+        names = [text(paths[name] / 'name') for name in (parent, key) if name in paths]
         name = '/'.join(names)
         found.setdefault(name, Zone(name, paths[key]))
     return tuple(found.values())
@@ -193,7 +194,7 @@ def _candidate(
 
 
 def _counter(host: Host, component: str, zone: Zone) -> FileCounter:
-    span = _line(zone.path / 'max_energy_range_uj')
+    span = text(zone.path / 'max_energy_range_uj')
     return FileCounter(
         str(zone.path / 'energy_uj'),
         float(span) if span.isdigit() and int(span) else None,
@@ -210,10 +211,3 @@ def _missing(host: Host, root: Path, component: str, others: bool) -> tuple[str,
     if any(Path(mark).exists() for mark in ('/.dockerenv', '/run/.containerenv')):
         return 'hidden from this container, or not there', BIND
     return f'{root} holds no zone', MODULE
-
-
-def _line(path: Path) -> str:
-    try:
-        return path.read_text('utf-8').strip()
-    except (OSError, ValueError):
-        return ''

@@ -72,11 +72,9 @@ class Plan(NamedTuple):
         made += gpus
         if node is None:
             return tuple(made)
-        from .hwmon import Heard, Rest
+        from .hwmon import divided
 
-        # The node's meter sees the others too: it is looked at last, and takes them off.
-        heard = [Heard(meter) for meter in made]
-        return (*heard, Rest(node, heard))
+        return divided(node, made)
 
 
 def survey(
