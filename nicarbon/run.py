@@ -21,7 +21,7 @@ from . import host, ledger, meters
 from .checkpoint import tidy
 from .cputime import TreeClock
 from .entry import Entry
-from .errors import UsageError
+from .errors import UsageError, warn_once
 from .watch import Label, Watch, process_name, unmeasured
 
 __all__ = ['Place', 'Recording', 'add_cached', 'new_run_id', 'recording', 'watched']
@@ -236,14 +236,18 @@ def _within() -> bool:
 def _begin(label: Label, place: Place | None, clock: Callable[..., TreeClock]) -> Watch | None:
     try:
         if place is None:
-            _say_once('a carbon-aware interface ran outside nicarbon.recording(): nothing is kept')
+            warn_once(
+                'outside',
+                'a carbon-aware interface ran outside nicarbon.recording(): nothing is kept',
+            )
             return None
         machine, run_id = _known(place.ledger)
         label = label._replace(run_id=run_id)
         watch = Watch(label, machine, meters.find(machine), place.ledger, clock=clock)
         return watch.__enter__()
     except Exception as error:  # noqa: BLE001 - metering never breaks the science
-        _say_once(f'{label.node or label.interface} runs unwatched: {error}')
+        name = label.node or label.interface
+        warn_once('begin', f'{name} runs unwatched: {type(error).__name__}: {error}')
         return None
 
 
@@ -251,7 +255,7 @@ def _end(watch: Watch, error: BaseException | None) -> None:
     try:
         watch.__exit__(type(error) if error else None, error, None)
     except Exception as fault:  # noqa: BLE001 - see above
-        _say_once(f'a watch could not be ended: {type(fault).__name__}: {fault}')
+        warn_once('end', f'a watch could not be ended: {type(fault).__name__}: {fault}')
 
 
 def add_cached(label: Label, made: float, place: Place | None = None) -> None:
@@ -285,8 +289,3 @@ def _known(folder: str) -> tuple[host.Host, str]:
     """The machine as a run knows it, and the run's name, by its ledger folder."""
     run_folder = Path(folder).parent
     return host.cached(run_folder / 'hosts'), run_folder.name
-
-
-@functools.cache
-def _say_once(text: str) -> None:
-    _log.warning(text)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import logging
 import os
 import threading
 import time
@@ -27,6 +26,7 @@ from . import ledger, sampler
 from .checkpoint import Checkpoint
 from .cputime import TreeClock, process_start
 from .entry import Entry, Kind, Outcome, Part, Reading, Window
+from .errors import warn_once
 from .host import Host, boot_id, busy_seconds, slept_seconds
 from .meters import Meter, Moment, Seen
 from .series import MAX_WINDOWS, merge_pairs, summed
@@ -37,9 +37,7 @@ WINDOW_SECONDS = 5.0
 """Length of a window: a look costs well below a millisecond, so that watching
 takes about 0.01 % of a core."""
 
-_log = logging.getLogger('nicarbon')
 _numbers = itertools.count(1)
-_warned: set[str] = set()
 
 
 class Label(NamedTuple):
@@ -279,7 +277,7 @@ class Watch:
         except FileNotFoundError:
             return False  # Somebody deleted the checkpoint: it is written anew.
         except OSError as error:
-            _warn_once(
+            warn_once(
                 str(self._folder),
                 f'the energy ledger cannot be written ({error}); the work goes on',
             )
@@ -293,14 +291,8 @@ def _look(meter: Meter, moment: Moment) -> Seen:
         return meter.look(moment)
     except Exception as error:  # noqa: BLE001 - no meter may break the work it watches
         component = meter.reading.component
-        _warn_once(component, f'the meter of {component} failed: {error}')
+        warn_once(component, f'the meter of {component} failed: {error}')
         return Seen()
-
-
-def _warn_once(topic: str, text: str) -> None:
-    if topic not in _warned:
-        _warned.add(topic)
-        _log.warning(text)
 
 
 _boot_id = functools.cache(boot_id)

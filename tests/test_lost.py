@@ -15,7 +15,7 @@ import pytest
 from doubles import Burn
 from values import replace
 
-from nicarbon import ledger, recording
+from nicarbon import errors, ledger, recording
 from nicarbon.cli.outputs import _running
 from nicarbon.entry import Entry, Window
 from nicarbon.host import Host, boot_id
@@ -252,10 +252,17 @@ def test_work_within_work_is_counted_once(tmp_path: Path) -> None:
     assert [e.node for e in ledger.read(run.ledger)[0] if e.kind == 'node'] == ['outer', 'next']
 
 
-def test_watching_that_cannot_be_begun_lets_the_work_be_done(tmp_path: Path, caplog) -> None:
-    with recording(tmp_path), watched(Label(node='odd', reserved_memory_gb=object())) as watch:
-        assert watch is None
-    assert 'odd runs unwatched' in caplog.text
+def test_watching_that_fails_lets_the_work_be_done(tmp_path: Path, caplog) -> None:
+    """As it begins, and as it ends."""
+    errors._warned.clear()
+    with recording(tmp_path) as run:
+        with watched(Label(node='odd', reserved_memory_gb=object())) as watch:
+            assert watch is not None
+        with watched(Label(node='none'), clock=lambda **_: 1 / 0) as watch:
+            assert watch is None
+    assert 'none runs unwatched: ZeroDivisionError' in caplog.text
+    assert 'could not be ended: TypeError' in caplog.text
+    assert run.entry.outcome == 'ran'
 
 
 def test_many_threads_may_begin_at_once() -> None:
