@@ -49,8 +49,8 @@ def cut(entry: Entry) -> list[Entry]:
     Returns
     -------
     list of Entry
-        In order of time. Windows add up to those of the entry. The entry itself if it
-        has no parts.
+        In order of time. Windows add up to those of the entry; the last one ended as
+        the entry did. The entry itself if it has no parts.
     """
     if not entry.parts or not entry.windows:
         return [entry]
@@ -59,12 +59,22 @@ def cut(entry: Entry) -> list[Entry]:
         pieces.append((entry.stage, before, part.start))
         pieces.append((part.name, part.start, part.start + part.seconds))
         before = part.start + part.seconds
-    cuts = ((name, within(entry, start, stop).windows) for name, start, stop in pieces)
-    return [
-        summed(entry, windows, entry_id=f'{entry.entry_id}.{number}', stage=name, parts=())
+    cuts = [(name, within(entry, start, stop).windows) for name, start, stop in pieces]
+    cuts = [(name, windows) for name, windows in cuts if windows]
+    whole = [
+        summed(
+            entry,
+            windows,
+            entry_id=f'{entry.entry_id}.{number}',
+            stage=name,
+            parts=(),
+            outcome='ran',
+            error='',
+        )
         for number, (name, windows) in enumerate(cuts)
-        if windows
     ]
+    # What failed is the one in which it ended.
+    return [*whole[:-1], whole[-1]._replace(outcome=entry.outcome, error=entry.error)]
 
 
 def within(entry: Entry, start: float, stop: float) -> Entry:

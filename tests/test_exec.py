@@ -117,6 +117,13 @@ def test_sub_stages_are_cut_where_markers_tell(tmp_path: Path) -> None:
     assert pieces['MotionCor'].cpu_seconds == pytest.approx(0.4, abs=0.2)
     assert pieces['Tessellate lh'].cpu_seconds == pytest.approx(0.8, abs=0.2)
     assert sum(piece.cpu_seconds for piece in pieces.values()) == pytest.approx(entry.cpu_seconds)
+    done = nicarbon('account', 'nicarbon', cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    table = (tmp_path / 'nicarbon/sub-01/sub-01_carbon.tsv').read_text()
+    assert [line.split('\t')[2] for line in table.splitlines()[1:]][-2:] == [
+        'MotionCor',
+        'Tessellate lh',
+    ]
     whole = share(entries_of(tmp_path / 'nicarbon')).balances[0].nodes_joules
     in_parts = share(p for e in entries_of(tmp_path / 'nicarbon') for p in cut(e))
     assert in_parts.balances[0].nodes_joules == pytest.approx(whole)

@@ -30,6 +30,7 @@ from ..report import figures
 from ..report.methods import citations, methods
 from ..report.pages import Context, Option, group_page, subject_page
 from ..report.references import bibtex
+from ..series import cut, leaves
 from ..share import Share, Sharing, share
 from ..summary import Summary, summarise
 from .options import Chosen, Options, read_toml
@@ -174,7 +175,9 @@ def _read(out_dir: Path) -> _Facts:
     folders = ledger.folders(out_dir)
     if not folders:
         raise InputError(f'{out_dir} holds no ledger (logs/*/ledger): run participant first')
-    entries, warnings = ledger.read(*folders, running=_running)
+    whole, warnings = ledger.read(*folders, running=_running)
+    # What markers have cut into sub-stages is shown so; sums stay what they are.
+    entries = [piece for entry in leaves(whole) for piece in cut(entry)]
     hosts: dict[str, Host] = {}
     for path in sorted(out_dir.glob('logs/*/hosts/*.json')):
         try:
