@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .entry import Entry, Part, Reading, Use, Window
+from .overhead import encloses
 
 __all__ = ['MAX_WINDOWS', 'cut', 'leaves', 'merge_pairs', 'piece', 'summed', 'within']
 
@@ -28,15 +29,27 @@ def leaves(entries: Iterable[Entry]) -> list[Entry]:
     Returns
     -------
     list of Entry
-        A command whose run has nodes is left out; any other is a node.
+        A command is left out if its run has nodes, or if a run that is known to have been
+        started inside it has; any other is a node.
     """
     entries = list(entries)
     with_nodes = {entry.run_id for entry in entries if entry.kind == 'node'}
+    with_nodes |= _around(entries, with_nodes)
     return [
         entry._replace(kind='node') if entry.kind == 'command' else entry
         for entry in entries
         if entry.kind != 'command' or entry.run_id not in with_nodes
     ]
+
+
+def _around(entries: Iterable[Entry], with_nodes: set[str]) -> set[str]:
+    """Runs of commands with a run inside that has nodes."""
+    kept = list(entries)
+    commands = {entry.run_id for entry in kept if entry.kind == 'command'} - with_nodes
+    runs = [entry for entry in kept if entry.kind == 'run' and entry.windows]
+    outer = [run for run in runs if run.run_id in commands]
+    inner = [run for run in runs if run.run_id in with_nodes]
+    return {a.run_id for a in outer if any(encloses(a, b) for b in inner)}
 
 
 def cut(entry: Entry) -> list[Entry]:

@@ -141,6 +141,19 @@ class TestSubjectPage:
         assert view.tier == 'modelled'
         assert view.total.raw == pytest.approx(sharing.balances[0].host_joules)
 
+    def test_balance_tells_what_went_to_other_runs(self, pair):
+        _, _, context, sharing = pair
+        balance = sharing.balances[0]
+        moved = balance.unattributed_joules / 2
+        beside = replace(
+            balance, others_joules=moved, unattributed_joules=balance.unattributed_joules - moved
+        )
+        view = balance_view(beside, context.runs[0])
+        names = [part.name for part in view.parts]
+        assert names[2] == 'stages and overhead of other runs at the same time'
+        assert sum(part.number.raw for part in view.parts) == pytest.approx(view.total.raw)
+        assert len(view.shares) == 4
+
     def test_policies_are_side_by_side(self, pair, subject_html):
         text = Page(subject_html).text
         footprint = pair[1][0].footprint

@@ -103,6 +103,7 @@ def test_energy_is_conserved_and_never_negative(case: tuple[Entry, list[Entry]])
     assert balance.host_joules == pytest.approx(host)
     parts = balance.nodes_joules + balance.overhead_joules + balance.unattributed_joules
     assert parts == pytest.approx(host)
+    assert balance.others_joules == 0
     tiny = -1e-9 * max(host, 1.0)
     assert balance.unattributed_joules >= tiny
     assert balance.overhead_joules >= tiny
@@ -444,6 +445,132 @@ def test_a_runs_own_joules_hold_those_of_its_nodes() -> None:
     (balance,) = share([run, node]).balances
     parts = balance.nodes_joules, balance.overhead_joules, balance.unattributed_joules
     assert parts == pytest.approx((70, 30, 0))
+
+
+def job(number: int, windows: list[Window], cores: float, cpu_seconds: float) -> list[Entry]:
+    """A run with one node that used all the CPU seconds."""
+    own = [replace(window, cpu_seconds=cpu_seconds) for window in windows]
+    run, node = entry('run', own, 0.0, number), entry('node', own, cores, number)
+    return [
+        replace(one, run_id=f'r{number}', pid=number, entry_id=f'h-{number}-1-{one.kind}')
+        for one in (run, node)
+    ]
+
+
+def test_two_jobs_that_each_reserve_the_host_share_it() -> None:
+    """A job array: 100 of 120 J are dynamic; each used 8 of 16 CPU seconds and kept all cores."""
+    window = Window(0, 10, 0, 20, (120,))
+    sharing = share([*job(1, [window], 4.0, 8.0), *job(2, [window], 4.0, 8.0)])
+    for one in sharing.shares:
+        assert one.joules['reserved'] == pytest.approx(100 * 8 / 20 + 20 / 2)
+    for balance in sharing.balances:
+        assert balance.host_joules == pytest.approx(120)
+        assert balance.nodes_joules == pytest.approx(50)
+        assert balance.others_joules == pytest.approx(50)
+        assert balance.unattributed_joules == pytest.approx(20)
+
+
+def test_runs_that_overlap_in_part_pay_alone_where_they_are_alone() -> None:
+    first = job(1, [Window(0, 10, 0, 10, (120,)), Window(10, 10, 0, 10, (120,))], 4.0, 5.0)
+    second = job(2, [Window(10, 10, 0, 10, (120,)), Window(20, 10, 0, 10, (120,))], 4.0, 5.0)
+    sharing = share([*first, *second])
+    for one, balance in zip(sharing.shares, sharing.balances, strict=True):
+        assert one.joules['reserved'] == pytest.approx(50 + 20 + 50 + 10)
+        assert balance.host_joules == pytest.approx(240)
+        assert balance.others_joules == pytest.approx(60)
+
+
+def test_a_node_that_outlives_its_run_is_beside_the_next() -> None:
+    """Each joule is charged once, also where another run has the timeline."""
+    window = Window(0, 20, 10, 20, (240,))
+    first = job(1, [Window(0, 10, 0, 10, (120,))], 4.0, 5.0)
+    first[1] = replace(first[1], windows=(window,))
+    second = job(2, [Window(10, 10, 0, 10, (120,))], 4.0, 5.0)
+    sharing = share([*first, *second])
+    assert sharing.shares[0].joules['reserved'] == pytest.approx(50 + 20 + 50 + 10)
+    assert sharing.shares[1].joules['reserved'] == pytest.approx(50 + 10)
+    assert sharing.balances[1].others_joules == pytest.approx(60)
+
+
+def test_a_command_whose_program_records_is_no_second_leaf() -> None:
+    """``exec`` sees the CPU seconds of the nodes that its program records in a run inside."""
+    window = Window(0, 10, 10, 10.2, (120,))
+    outer, command = job(1, [window], 4.0, 10.0)
+    command = replace(command, kind='command')
+    inner, node = job(2, [Window(1, 8, 0, 8.2, (96,))], 2.0, 7.9)
+    outer, command = (
+        replace(
+            one,
+            windows=tuple(
+                within(one, 0, 1).windows + within(one, 1, 9).windows + within(one, 9, 10).windows
+            ),
+        )
+        for one in (outer, command)
+    )
+    sharing = share([outer, command, inner, node])
+    assert [one.entry.entry_id for one in sharing.shares] == [node.entry_id]
+    first, second = sharing.balances
+    assert first.others_joules == pytest.approx(second.nodes_joules + second.overhead_joules)
+    assert first.overhead_joules < 0.3 * first.host_joules
+    # Where the two may well be strangers, both are leaves.
+    busy = replace(window, host_cpu_seconds=40.0)
+    strangers = [replace(one, windows=(busy,)) for one in (outer, command)]
+    other = [
+        replace(one, windows=(replace(one.windows[0], host_cpu_seconds=32.0),))
+        for one in (inner, node)
+    ]
+    assert len(share([*strangers, *other]).shares) == 2
+
+
+@st.composite
+def arrays(draw: st.DrawFn) -> tuple[list[Entry], list[Entry]]:
+    """Several runs with nodes that saw the same host, whatever their windows."""
+    length, watts_ = draw(st.floats(20, 60)), draw(st.floats(1, 300))
+    runs, nodes = [], []
+    for number in range(draw(st.integers(2, 4))):
+        start, stop = sorted([draw(st.floats(0, length)), draw(st.floats(0, length))])
+        stop = max(stop, start + 1)
+        count = draw(st.integers(1, 5))
+        seconds = (stop - start) / count
+        windows = [
+            Window(
+                start + i * seconds,
+                seconds,
+                draw(cores) * seconds,
+                2 * seconds,
+                (watts_ * seconds,),
+            )
+            for i in range(count)
+        ]
+        run = entry('run', windows, 0.0, number)
+        runs.append(replace(run, run_id=f'r{number}', entry_id=f'h-{number}-1-0'))
+        for each in range(draw(st.integers(0, 3))):
+            first = start + draw(st.floats(0, 0.9)) * (stop - start)
+            long = draw(st.floats(0.1, 2)) * (stop - start)
+            own = Window(first, long, draw(cores) * long, 2 * long, (watts_ * long,))
+            node = entry('node', [own], draw(st.floats(0, 4)), 10 * number + each)
+            nodes.append(replace(node, run_id=f'r{number}', entry_id=f'h-{number}-1-{each + 1}'))
+    return runs, nodes
+
+
+@given(arrays())
+@settings(max_examples=200, deadline=None)
+def test_overlapping_runs_conserve(case: tuple[list[Entry], list[Entry]]) -> None:
+    runs, nodes = case
+    sharing = share([*runs, *nodes])
+    host = sum(w.joules[0] for g in clusters([*runs, *nodes]) for w in together(g).windows)
+    charged = sum(one.joules['reserved'] for one in sharing.shares)
+    charged += sum(balance.overhead_joules for balance in sharing.balances)
+    assert charged <= host * (1 + 1e-6) + 1e-6
+    for balance in sharing.balances:
+        parts = balance.nodes_joules, balance.overhead_joules, balance.others_joules
+        rest = balance.unattributed_joules
+        assert sum(parts) + rest == pytest.approx(balance.host_joules)
+        assert min(*parts, rest) >= -1e-6 * max(1.0, host)
+        (run,) = [run for run in runs if run.run_id == balance.run_id]
+        assert balance.host_joules == pytest.approx(
+            sum(w.joules[0] for w in run.windows), rel=1e-4
+        )
 
 
 def test_a_gap_costs_nobody_anything() -> None:
