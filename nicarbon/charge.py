@@ -192,8 +192,8 @@ def charge(
     if use is None:
         parts, overhead = _by_cpu(timeline, window, reading, stakes, overhead_seconds)
     else:
-        parts, overhead = _by_use(window, reading.component, use, stakes, overhead_seconds)
-    idle = min(joules, (reading.idle_watts or 0.0) * window.seconds)
+        parts, overhead = _by_use(window, index, reading.component, stakes, overhead_seconds)
+    idle = min(joules, (reading.idle_watts or 0.0) * window.seen(index))
     if use is not None and not (use.host_seconds or overhead or any(p and p.used for p in parts)):
         idle = joules  # Nobody computes: all of it is the price of being held.
     charges = [None if part is None else _charge(part, idle, joules) for part in parts]
@@ -240,17 +240,18 @@ def _reserved(timeline: Entry, node: Entry, component: str) -> float:
 
 def _by_use(
     window: Window,
+    index: int,
     component: str,
-    use: Use,
     stakes: Sequence[Stake],
     overhead_seconds: float,
 ) -> tuple[list[_Part | None], float]:
+    use = window.uses[index] or Use(None, 0.0, 0.0, 0.0)
     uses = [one.uses.get(component) for one in stakes]
     used = sum(one.own_seconds or 0.0 for one in uses if one) + overhead_seconds
     busy = max(use.host_seconds, used)
     # It is held for the whole window, or by nobody for a part of it.
     mine = sum(one.held_seconds for one in uses if one)
-    whole = max(use.holders_seconds, mine, window.seconds)
+    whole = max(use.holders_seconds, mine, window.seen(index))
     parts: list[_Part | None] = []
     for own, one in zip(uses, stakes, strict=True):
         if own is None or (own.own_seconds is None and not own.held_seconds):

@@ -97,6 +97,9 @@ class Window(NamedTuple):
     uses : tuple of (Use or None)
         For each reading how much of its component was used; None where that
         follows CPU seconds. Empty when all do.
+    covered : tuple of float
+        For each reading the seconds in which it was seen, where windows with gaps had to
+        be merged. Empty when what was seen at all was seen throughout.
 
     Examples
     --------
@@ -110,6 +113,13 @@ class Window(NamedTuple):
     host_cpu_seconds: float | None
     joules: tuple[float | None, ...]
     uses: tuple[Use | None, ...] = ()
+    covered: tuple[float, ...] = ()
+
+    def seen(self, index: int) -> float:
+        """Seconds in which a reading was seen."""
+        if self.joules[index] is None:
+            return 0.0
+        return self.covered[index] if self.covered else self.seconds
 
     @property
     def stop(self) -> float:
@@ -252,18 +262,23 @@ def check(entry: Entry) -> None:
         for name, value in zip(record._fields, record, strict=True):
             if not isinstance(value, tuple):
                 _check_field(name, value)
-    if any(len(window.joules) != len(entry.readings) for window in entry.windows):
-        raise ValueError('its windows do not have one value per reading')
-    if any(window.uses and len(window.uses) != len(entry.readings) for window in entry.windows):
-        raise ValueError('its windows do not have one use per reading')
     for window in entry.windows:
-        for value in window.joules:
-            _check_field('joules', value)
+        _check_window(window, len(entry.readings))
     if entry.host_cores < 1 or any(reading.u_rel < 1 for reading in entry.readings):
         raise ValueError('less than one core, or an uncertainty below 1')
     datetime.fromisoformat(entry.started)
     if len(entry.entry_id.rsplit('-', 3)) != 4:
         raise ValueError('its id is not <host>-<pid>-<start>-<number>')
+
+
+def _check_window(window: Window, readings: int) -> None:
+    for name in ('joules', 'uses', 'covered'):
+        values = getattr(window, name)
+        if len(values) != readings and (values or name == 'joules'):
+            raise ValueError(f'its windows do not have one value of {name} per reading')
+    for name in ('joules', 'covered'):
+        for value in getattr(window, name):
+            _check_field(name, value)
 
 
 def _check_field(name: str, value: Any) -> None:

@@ -157,31 +157,42 @@ def _mean(
     start: float, stop: float, seen: Sequence[tuple[list[Window], Entry]], names: Sequence[str]
 ) -> Window:
     """What several entries saw of the host in the same stretch of time."""
-    joules: dict[str, list[float]] = defaultdict(list)
+    joules: dict[str, list[tuple[float, float]]] = defaultdict(list)
     uses: dict[str, list[Use]] = defaultdict(list)
     busy: list[float] = []
     for pieces, node in seen:
-        _add(busy, [piece.host_cpu_seconds for piece in pieces])
+        known = [one.host_cpu_seconds for one in pieces if one.host_cpu_seconds is not None]
+        busy += [sum(known)] if len(known) == len(pieces) else []
         for index, reading in enumerate(node.readings):
             if reading.scope == 'host':
-                _add(joules[reading.component], [piece.joules[index] for piece in pieces])
+                joules[reading.component] += _seen(pieces, index)
                 told = [piece.uses[index] for piece in pieces if piece.uses]
                 uses[reading.component] += [_sum(told)] if any(told) else []
+    told_ = [_best(joules[name]) for name in names]
+    partly = any(covered < 0.999 * (stop - start) for value, covered in told_ if value is not None)
     return Window(
         start,
         stop - start,
         sum(piece.cpu_seconds for pieces, _ in seen for piece in pieces),
         _average(busy),
-        tuple(_average(joules[name]) for name in names),
+        tuple(value for value, _ in told_),
         tuple(_mean_use(uses[name]) for name in names) if any(uses.values()) else (),
+        tuple(min(covered, stop - start) for _, covered in told_) if partly else (),
     )
 
 
-def _add(sums: list[float], values: Sequence[float | None]) -> None:
-    """Append a sum, if all of it is known."""
-    known = [value for value in values if value is not None]
-    if len(known) == len(values):
-        sums.append(sum(known))
+def _seen(pieces: Sequence[Window], index: int) -> list[tuple[float, float]]:
+    """Joules that one entry saw, and in how many seconds; nothing if it saw none."""
+    known = [(one.joules[index] or 0.0, one.seen(index)) for one in pieces]
+    covered = sum(seconds for _, seconds in known)
+    return [(sum(joules for joules, _ in known), covered)] if covered else []
+
+
+def _best(values: Sequence[tuple[float, float]]) -> tuple[float | None, float]:
+    """The mean of those who saw the most of a stretch."""
+    most = max((covered for _, covered in values), default=0.0)
+    kept = [joules for joules, covered in values if covered >= 0.999 * most]
+    return _average(kept), most
 
 
 def _sum(uses: Sequence[Use | None]) -> Use:

@@ -580,4 +580,54 @@ def test_a_gap_costs_nobody_anything() -> None:
     (one,) = share([rich(entry('run', windows, 0)), rich(entry('node', windows, 4))]).shares
     assert one.components == pytest.approx({'gpu:GPU-1': 900, 'rest': 2 * (30 + 15)})
     (merged,) = merge_pairs(windows)
-    assert merged.uses[1] is None
+    assert merged.uses[1] == seen.uses[1]
+    assert merged.joules == (None, 900, None, 120)
+    assert merged.covered == (0, 10, 0, 20)
+    (same,) = share([rich(entry('run', [merged], 0)), rich(entry('node', [merged], 4))]).shares
+    assert same.components == pytest.approx(one.components)
+
+
+@st.composite
+def gappy(draw: st.DrawFn) -> list[Window]:
+    """A series in which anything may be unseen at any time."""
+    maybe = st.one_of(st.none(), st.integers(0, 1000).map(float))
+    count = draw(st.integers(2, 60))
+    return [
+        Window(
+            float(number),
+            1.0,
+            draw(st.integers(0, 4)) / 4,
+            draw(maybe),
+            (draw(maybe), draw(maybe)),
+            draw(st.sampled_from([(), (None, Use(None, 1.0, 1.0, 1.0)), (None, Use(*[1.0] * 4))])),
+        )
+        for number in range(count)
+    ]
+
+
+@given(gappy())
+@settings(max_examples=200, deadline=None)
+def test_merging_keeps_every_joule_and_second_seen(windows: list[Window]) -> None:
+    def sums(series: list[Window]) -> list[float]:
+        joules = [sum(w.joules[i] or 0.0 for w in series) for i in range(2)]
+        return [*joules, *(sum(w.seen(i) for w in series) for i in range(2))]
+
+    before, merged = sums(windows), windows
+    while len(merged) > 2:
+        shorter = list(merge_pairs(merged))
+        assert len(shorter) <= 3 / 4 * len(merged) + 0.5
+        assert [w.start for w in shorter] == sorted(w.start for w in shorter)
+        assert sum(w.seconds for w in shorter) == sum(w.seconds for w in windows)
+        assert sum(w.cpu_seconds for w in shorter) == sum(w.cpu_seconds for w in windows)
+        assert sums(shorter) == before
+        merged = shorter
+
+
+def test_a_gap_does_not_spread_over_its_neighbours() -> None:
+    windows = [Window(float(i), 1, 0.5, 1, (None if i == 100 else 3.0,)) for i in range(512)]
+    merged = merge_pairs(windows)
+    assert len(merged) <= 3 / 4 * 512
+    assert not any(w.covered for w in merged)
+    assert sum(w.seconds for w in merged if w.joules[0] is None) == 1
+    busy = [replace(w, host_cpu_seconds=None) if i % 50 == 1 else w for i, w in enumerate(windows)]
+    assert sum(w.seconds for w in merge_pairs(busy) if w.host_cpu_seconds is None) == 11
