@@ -41,7 +41,10 @@ class Reading(NamedTuple):
         ``joules / u_rel`` and ``joules * u_rel``. Never below 1.
     coverage : float
         Part of the time in which the counter was seen: below 1 after a gap (a
-        counter that wrapped more than once, was reset, or could not be read).
+        counter that wrapped more than once, was reset, or could not be read), 0 if it
+        never was.
+    idle_u_rel : float
+        Multiplicative uncertainty of ``idle_watts`` at 95 %. Never below 1.
     """
 
     component: str
@@ -52,6 +55,7 @@ class Reading(NamedTuple):
     scope: Scope
     u_rel: float
     coverage: float = 1.0
+    idle_u_rel: float = 1.0
 
 
 class Use(NamedTuple):
@@ -264,7 +268,8 @@ def check(entry: Entry) -> None:
                 _check_field(name, value)
     for window in entry.windows:
         _check_window(window, len(entry.readings))
-    if entry.host_cores < 1 or any(reading.u_rel < 1 for reading in entry.readings):
+    bounds = (min(reading.u_rel, reading.idle_u_rel) for reading in entry.readings)
+    if entry.host_cores < 1 or any(bound < 1 for bound in bounds):
         raise ValueError('less than one core, or an uncertainty below 1')
     datetime.fromisoformat(entry.started)
     if len(entry.entry_id.rsplit('-', 3)) != 4:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .entry import Entry, Part, Reading, Use, Window
+from .entry import Entry, Part, Use, Window
 from .overhead import encloses
 
 __all__ = ['MAX_WINDOWS', 'cut', 'leaves', 'merge_pairs', 'piece', 'summed', 'within']
@@ -266,17 +266,10 @@ def summed(entry: Entry, windows: tuple[Window, ...], **changes: Any) -> Entry:
     for index, reading in enumerate(entry.readings):
         seen = [(w.joules[index], w.seen(index)) for w in windows if w.joules[index] is not None]
         covered = sum(length for _, length in seen)
-        # Not dataclasses.replace: this is done for every node, and takes a tenth of that.
         readings.append(
-            Reading(
-                reading.component,
-                sum(joules or 0.0 for joules, _ in seen) if seen else None,
-                reading.idle_watts,
-                reading.method,
-                reading.tier,
-                reading.scope,
-                reading.u_rel,
-                min(1.0, covered / seconds) if seconds and seen else 1.0,
+            reading._replace(
+                joules=sum(joules or 0.0 for joules, _ in seen) if seen else None,
+                coverage=min(1.0, covered / seconds) if seconds else 0.0,
             )
         )
     return entry._replace(

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Literal, get_args
 
+from .account import combine
 from .charge import Charge, Stake, charge, held, stake
+from .complete import completed
 from .entry import Entry, Reading, Window
 from .overhead import nested, overheads
 from .timeline import together, weaker
@@ -24,19 +26,25 @@ Policy = Literal['reserved', 'dynamic', 'active', 'exclusive']
 POLICIES: tuple[Policy, ...] = get_args(Policy)
 """The policies, the default first."""
 
+FARTHEST = 10.0
+"""How far down idle power widens an interval, which cannot reach zero."""
+
 
 class Tally:
     """Joules of one node, added up window by window."""
 
-    __slots__ = ('components', 'joules', 'readings')
+    __slots__ = ('components', 'ends', 'joules', 'readings', 'seconds', 'seen')
 
     def __init__(self) -> None:
         self.joules: dict[Policy, float] = dict.fromkeys(POLICIES, 0.0)
         self.components: dict[str, float] = {}
         self.readings: dict[str, Reading] = {}
+        self.seen: Counter[str] = Counter()
+        self.ends: dict[str, tuple[float, float]] = {}
+        self.seconds = 0.0
 
-    def add(self, reading: Reading, joules: Charge) -> None:
-        """What one component is charged in one window."""
+    def add(self, reading: Reading, joules: Charge, seconds: float) -> None:
+        """What one component is charged in one window, in so many seconds seen."""
         name, reserved = reading.component, joules.idle + joules.dynamic
         self.joules['reserved'] += reserved
         self.joules['dynamic'] += joules.dynamic
@@ -44,11 +52,30 @@ class Tally:
         self.joules['exclusive'] += joules.exclusive
         self.components[name] = self.components.get(name, 0.0) + reserved
         self.readings[name] = weaker(self.readings.get(name, reading), reading)
+        self.seen[name] += seconds  # type: ignore[assignment]
+        low, high = self.ends.get(name, (0.0, 0.0))
+        self.ends[name] = low + joules.low, high + joules.high
 
     @property
     def u_rel(self) -> dict[str, float]:
-        """Multiplicative uncertainty by component."""
-        return {name: reading.u_rel for name, reading in self.readings.items()}
+        """Multiplicative uncertainty by component: of its counter, of idle power, of gaps."""
+        return {
+            name: combine(reading.u_rel, _reach(self.components[name], *self.ends[name]))
+            * _widening(self.seen[name], self.seconds)
+            for name, reading in self.readings.items()
+        }
+
+
+def _reach(joules: float, low: float, high: float) -> float:
+    """The factor that reaches from a value to both ends; no further down than a tenth."""
+    if joules <= 0:
+        return 1.0
+    return max(1.0, high / joules, joules / max(low, joules / FARTHEST))
+
+
+def _widening(seen: float, seconds: float) -> float:
+    """What was not seen may have been as much, and is not filled in: the interval says so."""
+    return max(1.0, seconds / seen) if seen > 0 else 1.0
 
 
 class Book:
@@ -59,18 +86,25 @@ class Book:
     run : Entry
     """
 
-    __slots__ = ('by_subject', 'components', 'nodes', 'others', 'overhead', 'readings', 'run')
+    __slots__ = (
+        'by_subject', 'components', 'nodes', 'others', 'overhead', 'readings', 'run', 'seconds',
+        'seen',
+    )  # fmt: skip
 
     def __init__(self, run: Entry) -> None:
         self.run = run
         self.components: Counter[str] = Counter()
         self.readings: dict[str, Reading] = {}
         self.by_subject: dict[str, float] = defaultdict(float)
-        self.nodes = self.overhead = self.others = 0.0
+        self.nodes = self.overhead = self.others = self.seconds = 0.0
+        self.seen: Counter[str] = Counter()
 
-    def add(self, page: _Page) -> None:
+    def add(self, page: _Page, seconds: float) -> None:
         """One window in which the run was there."""
         name = self.run.run_id
+        self.seconds += seconds
+        for component, part in page.seen.items():
+            self.seen[component] += part  # type: ignore[assignment]
         for reading, joules in page.host:
             self.components[reading.component] += joules  # type: ignore[assignment]
             before = self.readings.get(reading.component, reading)
@@ -87,18 +121,22 @@ class Book:
     @property
     def u_rel(self) -> dict[str, float]:
         """Multiplicative uncertainty by component."""
-        return {name: reading.u_rel for name, reading in self.readings.items()}
+        return {
+            name: reading.u_rel * _widening(self.seen[name], self.seconds)
+            for name, reading in self.readings.items()
+        }
 
 
 class _Page:
     """Joules of one window: of the host, by run and subject, and of the programs."""
 
-    __slots__ = ('host', 'nodes', 'overhead')
+    __slots__ = ('host', 'nodes', 'overhead', 'seen')
 
     def __init__(self) -> None:
         self.host: list[tuple[Reading, float]] = []
         self.nodes: dict[str, dict[str, float]] = {}
         self.overhead: dict[str, float] = {}
+        self.seen: dict[str, float] = {}
 
     def charge_node(self, node: Entry, joules: float) -> None:
         own = self.nodes.setdefault(node.run_id, {})
@@ -145,7 +183,7 @@ def split(
     list of Book
         One for each run.
     """
-    timeline = together(runs or nodes)
+    timeline = completed(together(runs), nodes) if runs else together(nodes)
     beside, inside = _stakes(timeline.windows, runs), _stakes(timeline.windows, nodes)
     inner = nested(runs)
     own = [
@@ -159,9 +197,12 @@ def split(
             if reading.scope == 'host' and window.joules[index] is not None:
                 seconds = own[index][number]
                 _add_host(timeline, window, index, inside[number], seconds, page, tallies)
+                page.seen[reading.component] = window.seen(index)
         _add_own(beside[number], inside[number], inner, page, tallies)
         for one in beside[number]:
-            books[one.node.entry_id].add(page)
+            books[one.node.entry_id].add(page, window.seconds)
+        for one in inside[number]:
+            tallies[one.node.entry_id].seconds += one.seconds
     return list(books.values())
 
 
@@ -191,7 +232,8 @@ def _add_host(
         page.charge_run(run_id, overhead * part / whole)
     for one, charged in zip(others, charges, strict=True):
         if charged is not None:
-            tallies[one.node.entry_id].add(reading, charged)
+            seen = one.seconds * window.seen(index) / window.seconds
+            tallies[one.node.entry_id].add(reading, charged, seen)
             page.charge_node(one.node, charged.idle + charged.dynamic)
 
 
@@ -211,7 +253,8 @@ def _add_own(
                 known[one.node.run_id, reading.component] += joules
                 page.host.append((reading, joules))
                 page.charge_node(one.node, joules)
-                tallies[one.node.entry_id].add(reading, Charge(0.0, joules, joules, joules))
+                whole = Charge(0.0, *[joules] * 5)
+                tallies[one.node.entry_id].add(reading, whole, one.seconds)
     runs = {one.node.run_id: one for one in beside}
     for run_id, one in runs.items():
         for reading in one.node.readings:

@@ -124,7 +124,8 @@ def weaker(a: Reading, b: Reading) -> Reading:
         return a
     tier = max(a.tier, b.tier, key=_TIERS.index)
     idle = b.idle_watts if a.idle_watts is None else a.idle_watts
-    return a._replace(tier=tier, u_rel=max(a.u_rel, b.u_rel), idle_watts=idle)
+    u_rel, idle_u_rel = max(a.u_rel, b.u_rel), max(a.idle_u_rel, b.idle_u_rel)
+    return a._replace(tier=tier, u_rel=u_rel, idle_watts=idle, idle_u_rel=idle_u_rel)
 
 
 def _edges(nodes: Sequence[Entry]) -> list[float]:

@@ -26,7 +26,7 @@ FIELDS_OF_VERSION = {
         'reserved_memory_gb readings windows outcome error',
     },
     2: {
-        'Reading': 'component joules idle_watts method tier scope u_rel coverage',
+        'Reading': 'component joules idle_watts method tier scope u_rel coverage idle_u_rel',
         'Use': 'own_seconds host_seconds held_seconds holders_seconds',
         'Window': 'start seconds cpu_seconds host_cpu_seconds joules uses covered',
         'Part': 'name start seconds',

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from values import replace
 
+from nicarbon.complete import completed
 from nicarbon.entry import Entry, Reading, Use, Window
-from nicarbon.series import merge_pairs, within
-from nicarbon.share import share
+from nicarbon.series import merge_pairs, summed, within
+from nicarbon.share import Share, share
 from nicarbon.timeline import clusters, together
 
 GPU = Reading('gpu:GPU-1', None, 50.0, 'nvml:energy', 'measured', 'host', 1.05)
@@ -258,7 +259,10 @@ def test_all_components_are_conserved(case: tuple[Entry, list[Entry]]) -> None:
     run, nodes = case
     inside = [within(node, run.windows[0].start, run.windows[-1].stop) for node in nodes]
     sharing = share([run, *inside])
-    host = sum(joules or 0.0 for window in run.windows for joules in window.joules)
+    # What the run did not see and its nodes did is part of it, once.
+    filled = completed(run, [node for node in inside if node.windows])
+    host = sum(joules or 0.0 for window in filled.windows for joules in window.joules)
+    assert host >= (1 - 1e-9) * sum(joules or 0.0 for w in run.windows for joules in w.joules)
     slack = 1e-9 * max(host, 1.0)
     for balance in sharing.balances:
         parts = balance.nodes_joules + balance.overhead_joules + balance.unattributed_joules
@@ -585,6 +589,82 @@ def test_a_gap_costs_nobody_anything() -> None:
     assert merged.covered == (0, 10, 0, 20)
     (same,) = share([rich(entry('run', [merged], 0)), rich(entry('node', [merged], 4))]).shares
     assert same.components == pytest.approx(one.components)
+
+
+def test_a_gap_widens_the_interval_and_is_not_filled() -> None:
+    """Half of the time the counter was not seen: it may have been as much again."""
+    seen = Window(0, 10, 5, 10, (120,))
+    windows = [seen, replace(seen, start=10.0, joules=(None,))]
+    sharing = share([entry('run', windows, 0), entry('node', windows, 4)])
+    assert sharing.shares[0].components == pytest.approx({'cpu': 50 + 20})
+    assert sharing.shares[0].u_rel == pytest.approx(2 * 2.0)
+    assert sharing.balances[0].u_rel == pytest.approx(2 * 2.0)
+    (alone,) = share([entry('node', windows, 4)]).shares
+    assert alone.u_rel == pytest.approx(2 * 2.0)
+
+
+def test_a_counter_that_was_never_seen_covers_nothing() -> None:
+    window = Window(0, 10, 5, 10, (None,))
+    assert summed(entry('node', [window]), (window,)).readings[0].coverage == 0
+
+
+@pytest.mark.parametrize('idle', [60.0, 66.0, 74.0])
+@pytest.mark.parametrize(('cores', 'cpu'), [(1.0, 0.87), (4.0, 0.5), (40.0, 0.87), (1.0, 0.1)])
+def test_the_interval_holds_what_another_idle_power_would_give(
+    idle: float, cores: float, cpu: float
+) -> None:
+    """A counter shows 83 W while 0.87 of 40 cores are busy; idle power is a model's."""
+
+    def cost(watts: float) -> Share:
+        reading = replace(CPU, method='rapl', tier='measured', u_rel=1.08, idle_watts=watts)
+        reading = replace(reading, idle_u_rel=1.5)
+        window = Window(0, 100, 87 * cpu, 87, (8300,))
+        node = replace(entry('node', [window], cores), readings=(reading,), host_cores=40)
+        return share([node]).shares[0]
+
+    one, other = cost(50.0), cost(idle)
+    joules = one.joules['reserved']
+    assert joules / one.u_rel <= other.joules['reserved'] <= joules * one.u_rel
+    assert one.u_rel >= 1.08
+
+
+def test_a_model_has_its_idle_power_in_its_own_factor() -> None:
+    window = Window(0, 10, 5, 10, (120,))
+    node = replace(entry('node', [window]), readings=(replace(CPU, idle_u_rel=3.0),))
+    assert share([node]).shares[0].u_rel == 2.0
+
+
+def test_a_gpu_whose_use_is_not_known_has_no_price() -> None:
+    """Held, but nobody tells how much it computed: none of it is zero."""
+    window = Window(0, 10, 0, 4, (0, 900, 0, 0), of_gpu(Use(None, 10.0, 10.0, 10.0)))
+    sharing = share([rich(entry('run', [window], 0.0)), rich(entry('node', [window]))])
+    assert 'gpu:GPU-1' not in sharing.shares[0].components
+    assert sharing.balances[0].unattributed_joules == pytest.approx(900)
+
+
+def test_what_only_a_worker_saw_is_split_once() -> None:
+    """The program saw no GPU, and no CPU in its second half; both workers did."""
+    use = Use(5.0, 10.0, 10.0, 20.0)
+    windows = [
+        Window(0, 10, 10, 10, (120, 2000, None, None), of_gpu(use)),
+        Window(10, 10, 10, 10, (120, 2000, None, None), of_gpu(use)),
+    ]
+    blind = [
+        Window(0, 10, 10, 10, (120,)),
+        Window(10, 10, 10, None, (None,)),
+        Window(20, 10, 10, 10, (20,)),
+    ]
+    nodes = [
+        rich(entry('node', [replace(w, cpu_seconds=5.0) for w in windows], 2.0, number))
+        for number in (1, 2)
+    ]
+    sharing = share([entry('run', blind, 0.0), *nodes])
+    (balance,) = sharing.balances
+    assert balance.host_joules == pytest.approx(240 + 20 + 4000)
+    for one in sharing.shares:
+        assert one.components['cpu'] == pytest.approx(100 + 20)
+        assert one.components['gpu:GPU-1'] == pytest.approx(2 * (1500 + 500) / 2)
+        assert one.u_rel == pytest.approx((120 * 2 + 2000 * 1.05) / 2120)
 
 
 @st.composite

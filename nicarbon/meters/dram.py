@@ -47,7 +47,9 @@ class DramModel:
 
     def __init__(self, host: Host) -> None:
         self._watts = idle_watts(host)
-        self.reading = Reading('dram', None, self._watts, METHOD, 'modelled', 'host', U_DRAM)
+        self.reading = Reading(
+            'dram', None, self._watts, METHOD, 'modelled', 'host', U_DRAM, idle_u_rel=U_DRAM
+        )
         self._last: float | None = None
 
     def look(self, moment: Moment) -> Seen:
