@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from .charge import Stake
 from .entry import Entry
 
-__all__ = ['encloses', 'nested', 'overheads']
+__all__ = ['descendants', 'encloses', 'nested', 'overheads']
 
 _SLACK = 0.1
 """Seconds by which clocks of different grain may disagree."""
@@ -69,6 +69,36 @@ def encloses(outer: Entry, inner: Entry) -> bool:
     own = sum(window.cpu_seconds for window in inner.windows)
     known = [seconds for seconds in busy if seconds is not None]
     return len(known) == len(busy) and used + own > 1.2 * sum(known) + _SLACK
+
+
+def descendants(
+    runs: Sequence[Sequence[Stake]], nodes: Sequence[Sequence[Stake]]
+) -> list[list[Stake]]:
+    """Nodes whose processes may be those of their run's program, per window.
+
+    One that used more CPU seconds than the run shows in the same windows was started by
+    something else, such as a batch system: the run's seconds do not hold its own.
+
+    Parameters
+    ----------
+    runs, nodes : sequence of sequences of Stake
+        Those in each window.
+
+    Returns
+    -------
+    list of list of Stake
+    """
+    own: dict[str, float] = {}
+    most: dict[str, float] = {}
+    for beside, inside in zip(runs, nodes, strict=True):
+        whole = {one.node.run_id: one.cpu_seconds for one in beside}
+        for one in inside:
+            if one.node.run_id in whole:
+                name = one.node.entry_id
+                own[name] = own.get(name, 0.0) + one.cpu_seconds
+                most[name] = most.get(name, 0.0) + whole[one.node.run_id]
+    apart = {name for name, seconds in own.items() if seconds > 1.2 * most[name] + _SLACK}
+    return [[one for one in inside if one.node.entry_id not in apart] for inside in nodes]
 
 
 def _process(run: Entry) -> str:

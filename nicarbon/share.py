@@ -62,6 +62,9 @@ class Share:
         by their joules (they err together, so that nothing averages out).
     tiers : dict of {str : str}
         Tier by component.
+    u_rels : dict of {str : float}
+        Multiplicative uncertainty by component: of its counter and of what idle power
+        moves, wider by the time in which it was not seen.
     """
 
     entry: Entry
@@ -70,6 +73,7 @@ class Share:
     tier: Tier | None
     u_rel: float
     tiers: dict[str, Tier] = field(default_factory=dict)
+    u_rels: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +96,9 @@ class Balance:
     by_subject : dict of {str : float}
         Joules of ``nodes_joules`` by subject.
     u_rel : float
-        Multiplicative uncertainty at 95 %, common to all of them: the mean over
-        the components, weighted by the host's joules.
+        Multiplicative uncertainty of ``host_joules`` at 95 %: the mean over the
+        components, weighted by the host's joules. What idle power leaves open of the
+        parts is in the shares.
     """
 
     run_id: str
@@ -217,4 +222,5 @@ def _share(node: Entry, tally: Tally) -> Share:
         max(tiers.values(), key=_TIERS.index, default=None),
         mean(tally.u_rel, tally.components),
         tiers,
+        tally.u_rel,
     )

@@ -16,7 +16,7 @@ from .account import combine
 from .charge import Charge, Stake, charge, held, stake
 from .complete import completed
 from .entry import Entry, Reading, Window
-from .overhead import nested, overheads
+from .overhead import descendants, nested, overheads
 from .timeline import together, weaker
 
 __all__ = ['POLICIES', 'Book', 'Policy', 'Tally', 'mean', 'split']
@@ -186,8 +186,9 @@ def split(
     timeline = completed(together(runs), nodes) if runs else together(nodes)
     beside, inside = _stakes(timeline.windows, runs), _stakes(timeline.windows, nodes)
     inner = nested(runs)
+    within = descendants(beside, inside)
     own = [
-        overheads(timeline, index, beside, inside, inner)
+        overheads(timeline, index, beside, within, inner)
         for index in range(len(timeline.readings))
     ]
     books = {run.entry_id: Book(run) for run in runs}

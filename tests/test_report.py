@@ -370,6 +370,21 @@ class TestNotSeen:
         assert 'all of it metered' in text
         assert svg_text(figures.stages(dataset)).count('GPU 1') == 2  # legend and tip
 
+    def test_methods_say_what_gaps_and_idle_power_leave_open(self):
+        cpu = Reading('cpu', 100.0, 5.0, 'rapl', 'measured', 'host', 1.08, 0.75, 1.5)
+        node = data.Machine([data.Job('01', 'n4', 0, 20)]).entries()[0]
+        windows = (replace(node.windows[0], joules=(None,)), *node.windows[1:])
+        node = replace(node, readings=(cpu,), windows=windows, run_id='')
+        dataset, subjects, sharing = data.summaries([node])
+        context = data.context([node], sharing)
+        text = methods(dataset, context)
+        assert 'In up to 25 % of the time of a stage, counters were not seen (CPU)' in text
+        assert 'idle power was not (CPU within a factor of 1.5)' in text
+        (share_,) = sharing.shares
+        assert share_.u_rels['cpu'] > 1.08 / 0.75
+        page = Page(subject_page(subjects, {}, context)).text
+        assert 'in one stage 25 % of its time (not filled in)' in page
+
     def test_all_components_have_names_and_colours(self):
         gpu = 'gpu:GPU-3f2a11d0-9c4e'
         readings = (

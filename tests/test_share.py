@@ -526,6 +526,15 @@ def test_a_command_whose_program_records_is_no_second_leaf() -> None:
     assert len(share([*strangers, *other]).shares) == 2
 
 
+def test_a_node_of_a_batch_system_takes_nothing_from_the_overhead() -> None:
+    """The program used 2 CPU seconds; its node, started by others, used 6 of its own."""
+    window = Window(0, 10, 2, 10, (120,))
+    node = entry('node', [replace(window, cpu_seconds=6.0)], 1.0)
+    sharing = share([entry('run', [window], 0.0), node])
+    assert sharing.balances[0].overhead_joules == pytest.approx(100 * 2 / 10)
+    assert sharing.balances[0].nodes_joules == pytest.approx(100 * 6 / 10 + 5)
+
+
 @st.composite
 def arrays(draw: st.DrawFn) -> tuple[list[Entry], list[Entry]]:
     """Several runs with nodes that saw the same host, whatever their windows."""
