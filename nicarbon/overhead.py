@@ -9,11 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from .charge import Stake
 from .entry import Entry
+from .series import SLACK, encloses
 
-__all__ = ['descendants', 'encloses', 'nested', 'overheads']
-
-_SLACK = 0.1
-"""Seconds by which clocks of different grain may disagree."""
+__all__ = ['descendants', 'nested', 'overheads']
 
 
 def nested(runs: Iterable[Entry]) -> dict[str, set[str]]:
@@ -37,38 +35,6 @@ def nested(runs: Iterable[Entry]) -> dict[str, set[str]]:
         outer: {name for name in names if not any(name in inside[other] for other in names)}
         for outer, names in inside.items()
     }
-
-
-def encloses(outer: Entry, inner: Entry) -> bool:
-    """Whether one run must have been started inside another, whose CPU seconds hold its own.
-
-    Two runs of one process are; and so are two that together show more CPU seconds than the
-    host was busy, if one spans the other. Where other programs keep the host busy that
-    cannot be known, and the answer is no.
-
-    Parameters
-    ----------
-    outer, inner : Entry
-
-    Returns
-    -------
-    bool
-    """
-    place = (outer.host, outer.boot_id)
-    if outer.run_id == inner.run_id or place != (inner.host, inner.boot_id):
-        return False
-    start, stop = inner.windows[0].start, inner.windows[-1].stop
-    if outer.windows[0].start > start or outer.windows[-1].stop < stop:
-        return False
-    if _process(outer) == _process(inner):
-        return True
-    busy = [window.host_cpu_seconds for window in inner.windows]
-    # Only windows that lie inside: what is cut off others may have been used at any time.
-    held = [one for one in outer.windows if start <= one.start and one.stop <= stop]
-    used = sum(window.cpu_seconds for window in held)
-    own = sum(window.cpu_seconds for window in inner.windows)
-    known = [seconds for seconds in busy if seconds is not None]
-    return len(known) == len(busy) and used + own > 1.2 * sum(known) + _SLACK
 
 
 def descendants(
@@ -97,13 +63,8 @@ def descendants(
                 name = one.node.entry_id
                 own[name] = own.get(name, 0.0) + one.cpu_seconds
                 most[name] = most.get(name, 0.0) + whole[one.node.run_id]
-    apart = {name for name, seconds in own.items() if seconds > 1.2 * most[name] + _SLACK}
+    apart = {name for name, seconds in own.items() if seconds > 1.2 * most[name] + SLACK}
     return [[one for one in inside if one.node.entry_id not in apart] for inside in nodes]
-
-
-def _process(run: Entry) -> str:
-    """Host, number and start of a process."""
-    return run.entry_id.rpartition('-')[0]
 
 
 def overheads(

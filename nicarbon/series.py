@@ -10,13 +10,25 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .entry import Entry, Part, Use, Window
-from .overhead import encloses
 
-__all__ = ['MAX_WINDOWS', 'cut', 'leaves', 'merge_pairs', 'piece', 'summed', 'within']
+__all__ = [
+    'MAX_WINDOWS',
+    'SLACK',
+    'cut',
+    'encloses',
+    'leaves',
+    'merge_pairs',
+    'piece',
+    'summed',
+    'within',
+]
 
 MAX_WINDOWS = 512
 """Windows kept per entry; a longer series is merged pairwise, so that eight
 hours cost kilobytes."""
+
+SLACK = 0.1
+"""CPU seconds by which clocks of different grain may disagree."""
 
 
 def leaves(entries: Iterable[Entry]) -> list[Entry]:
@@ -50,6 +62,43 @@ def _around(entries: Iterable[Entry], with_nodes: set[str]) -> set[str]:
     outer = [run for run in runs if run.run_id in commands]
     inner = [run for run in runs if run.run_id in with_nodes]
     return {a.run_id for a in outer if any(encloses(a, b) for b in inner)}
+
+
+def encloses(outer: Entry, inner: Entry) -> bool:
+    """Whether one run must have been started inside another, whose CPU seconds hold its own.
+
+    Two runs of one process are; and so are two that together show more CPU seconds than the
+    host was busy, if one spans the other. Where other programs keep the host busy that
+    cannot be known, and the answer is no.
+
+    Parameters
+    ----------
+    outer, inner : Entry
+
+    Returns
+    -------
+    bool
+    """
+    place = (outer.host, outer.boot_id)
+    if outer.run_id == inner.run_id or place != (inner.host, inner.boot_id):
+        return False
+    start, stop = inner.windows[0].start, inner.windows[-1].stop
+    if outer.windows[0].start > start or outer.windows[-1].stop < stop:
+        return False
+    if _process(outer) == _process(inner):
+        return True
+    busy = [window.host_cpu_seconds for window in inner.windows]
+    # Only windows that lie inside: what is cut off others may have been used at any time.
+    held = [one for one in outer.windows if start <= one.start and one.stop <= stop]
+    used = sum(window.cpu_seconds for window in held)
+    own = sum(window.cpu_seconds for window in inner.windows)
+    known = [seconds for seconds in busy if seconds is not None]
+    return len(known) == len(busy) and used + own > 1.2 * sum(known) + SLACK
+
+
+def _process(run: Entry) -> str:
+    """Host, number and start of a process."""
+    return run.entry_id.rpartition('-')[0]
 
 
 def cut(entry: Entry) -> list[Entry]:
