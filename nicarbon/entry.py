@@ -163,7 +163,8 @@ class Entry(NamedTuple):
         timeline of the host, its CPU seconds hold those of all its nodes; or a command
         that is a leaf only if it recorded no nodes of its own.
     run_id, subject, session, stage, node, interface, host : str
-        What ran, for whom, where. Empty when it does not apply.
+        What ran, for whom, where. Empty when it does not apply. The ``node`` of a run is
+        the run inside which it was started, where that is known.
     boot_id : str
         Boot of the host that the monotonic clock belongs to.
     pid : int

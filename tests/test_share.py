@@ -524,6 +524,10 @@ def test_a_command_whose_program_records_is_no_second_leaf() -> None:
         for one in (inner, node)
     ]
     assert len(share([*strangers, *other]).shares) == 2
+    # Unless the inner run says where it was started.
+    other[0] = replace(other[0], node=strangers[0].run_id)
+    (one,) = share([*strangers, *other]).shares
+    assert one.entry.entry_id == node.entry_id
 
 
 def test_a_node_of_a_batch_system_takes_nothing_from_the_overhead() -> None:
