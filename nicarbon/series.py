@@ -67,9 +67,9 @@ def _around(entries: Iterable[Entry], with_nodes: set[str]) -> set[str]:
 def encloses(outer: Entry, inner: Entry) -> bool:
     """Whether one run must have been started inside another, whose CPU seconds hold its own.
 
-    One that names the other as its ``node`` was, and two runs of one process; and so are two that together show more CPU seconds than the
-    host was busy, if one spans the other. Where other programs keep the host busy that
-    cannot be known, and the answer is no.
+    One that names the other as its ``node`` was, and so were two runs of one process, or
+    two that together show more CPU seconds than the host was busy, if one spans the other.
+    Where other programs keep the host busy that cannot be known, and the answer is no.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def encloses(outer: Entry, inner: Entry) -> bool:
     place = (outer.host, outer.boot_id)
     if outer.run_id == inner.run_id or place != (inner.host, inner.boot_id):
         return False
-    if inner.node == outer.run_id:
+    if inner.node and inner.node == outer.run_id:
         return True
     start, stop = inner.windows[0].start, inner.windows[-1].stop
     if outer.windows[0].start > start or outer.windows[-1].stop < stop:
