@@ -63,12 +63,18 @@ class Stake:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """Joules of one component that a node is charged in one window."""
+    """Joules of one component that a node is charged in one window.
+
+    ``low`` and ``high`` are what would come to idle + dynamic if idle power were at either
+    end of its interval.
+    """
 
     idle: float
     dynamic: float
     active: float
     exclusive: float
+    low: float = 0.0
+    high: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,17 +198,32 @@ def charge(
     if use is None:
         parts, overhead = _by_cpu(timeline, window, reading, stakes, overhead_seconds)
     else:
-        parts, overhead = _by_use(window, reading.component, use, stakes, overhead_seconds)
-    idle = min(joules, (reading.idle_watts or 0.0) * window.seconds)
+        parts, overhead = _by_use(window, index, reading.component, stakes, overhead_seconds)
+    idle = min(joules, (reading.idle_watts or 0.0) * window.seen(index))
     if use is not None and not (use.host_seconds or overhead or any(p and p.used for p in parts)):
         idle = joules  # Nobody computes: all of it is the price of being held.
-    charges = [None if part is None else _charge(part, idle, joules) for part in parts]
+    span = (idle / u, min(joules, idle * u)) if (u := _idle_factor(reading)) > 1 else (idle, idle)
+    charges = [None if part is None else _charge(part, idle, joules, span) for part in parts]
     return charges, (joules - idle) * overhead
 
 
-def _charge(part: _Part, idle: float, joules: float) -> Charge:
+def _idle_factor(reading: Reading) -> float:
+    """How far idle power moves joules between nodes.
+
+    Only where they are counted: in a model, idle and the rest are each within its own
+    factor, and so are their parts.
+    """
+    return reading.idle_u_rel if reading.tier == 'measured' else 1.0
+
+
+def _charge(part: _Part, idle: float, joules: float, span: tuple[float, float]) -> Charge:
+    ends = sorted(least * part.held + (joules - least) * part.used for least in span)
     return Charge(
-        idle * part.held, (joules - idle) * part.used, joules * part.used, joules * part.overlap
+        idle * part.held,
+        (joules - idle) * part.used,
+        joules * part.used,
+        joules * part.overlap,
+        *ends,
     )
 
 
@@ -240,23 +261,25 @@ def _reserved(timeline: Entry, node: Entry, component: str) -> float:
 
 def _by_use(
     window: Window,
+    index: int,
     component: str,
-    use: Use,
     stakes: Sequence[Stake],
     overhead_seconds: float,
 ) -> tuple[list[_Part | None], float]:
+    use = window.uses[index] or Use(None, 0.0, 0.0, 0.0)
     uses = [one.uses.get(component) for one in stakes]
     used = sum(one.own_seconds or 0.0 for one in uses if one) + overhead_seconds
     busy = max(use.host_seconds, used)
     # It is held for the whole window, or by nobody for a part of it.
     mine = sum(one.held_seconds for one in uses if one)
-    whole = max(use.holders_seconds, mine, window.seconds)
+    whole = max(use.holders_seconds, mine, window.seen(index))
     parts: list[_Part | None] = []
     for own, one in zip(uses, stakes, strict=True):
-        if own is None or (own.own_seconds is None and not own.held_seconds):
+        # Half a price is no price: without its use, what it holds is not charged either.
+        if own is None or own.own_seconds is None:
             parts.append(None)
             continue
         overlap = one.seconds / window.seconds if component in one.held else 0.0
-        fraction = (own.own_seconds or 0.0) / busy if busy else 0.0
+        fraction = own.own_seconds / busy if busy else 0.0
         parts.append(_Part(own.held_seconds / whole, fraction, overlap))
     return parts, overhead_seconds / busy if busy else 0.0

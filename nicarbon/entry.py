@@ -41,7 +41,10 @@ class Reading(NamedTuple):
         ``joules / u_rel`` and ``joules * u_rel``. Never below 1.
     coverage : float
         Part of the time in which the counter was seen: below 1 after a gap (a
-        counter that wrapped more than once, was reset, or could not be read).
+        counter that wrapped more than once, was reset, or could not be read), 0 if it
+        never was.
+    idle_u_rel : float
+        Multiplicative uncertainty of ``idle_watts`` at 95 %. Never below 1.
     """
 
     component: str
@@ -52,6 +55,7 @@ class Reading(NamedTuple):
     scope: Scope
     u_rel: float
     coverage: float = 1.0
+    idle_u_rel: float = 1.0
 
 
 class Use(NamedTuple):
@@ -97,6 +101,9 @@ class Window(NamedTuple):
     uses : tuple of (Use or None)
         For each reading how much of its component was used; None where that
         follows CPU seconds. Empty when all do.
+    covered : tuple of float
+        For each reading the seconds in which it was seen, where windows with gaps had to
+        be merged. Empty when what was seen at all was seen throughout.
 
     Examples
     --------
@@ -110,6 +117,13 @@ class Window(NamedTuple):
     host_cpu_seconds: float | None
     joules: tuple[float | None, ...]
     uses: tuple[Use | None, ...] = ()
+    covered: tuple[float, ...] = ()
+
+    def seen(self, index: int) -> float:
+        """Seconds in which a reading was seen."""
+        if self.joules[index] is None:
+            return 0.0
+        return self.covered[index] if self.covered else self.seconds
 
     @property
     def stop(self) -> float:
@@ -149,7 +163,8 @@ class Entry(NamedTuple):
         timeline of the host, its CPU seconds hold those of all its nodes; or a command
         that is a leaf only if it recorded no nodes of its own.
     run_id, subject, session, stage, node, interface, host : str
-        What ran, for whom, where. Empty when it does not apply.
+        What ran, for whom, where. Empty when it does not apply. The ``node`` of a run is
+        the run inside which it was started, where that is known.
     boot_id : str
         Boot of the host that the monotonic clock belongs to.
     pid : int
@@ -252,18 +267,24 @@ def check(entry: Entry) -> None:
         for name, value in zip(record._fields, record, strict=True):
             if not isinstance(value, tuple):
                 _check_field(name, value)
-    if any(len(window.joules) != len(entry.readings) for window in entry.windows):
-        raise ValueError('its windows do not have one value per reading')
-    if any(window.uses and len(window.uses) != len(entry.readings) for window in entry.windows):
-        raise ValueError('its windows do not have one use per reading')
     for window in entry.windows:
-        for value in window.joules:
-            _check_field('joules', value)
-    if entry.host_cores < 1 or any(reading.u_rel < 1 for reading in entry.readings):
+        _check_window(window, len(entry.readings))
+    bounds = (min(reading.u_rel, reading.idle_u_rel) for reading in entry.readings)
+    if entry.host_cores < 1 or any(bound < 1 for bound in bounds):
         raise ValueError('less than one core, or an uncertainty below 1')
     datetime.fromisoformat(entry.started)
     if len(entry.entry_id.rsplit('-', 3)) != 4:
         raise ValueError('its id is not <host>-<pid>-<start>-<number>')
+
+
+def _check_window(window: Window, readings: int) -> None:
+    for name in ('joules', 'uses', 'covered'):
+        values = getattr(window, name)
+        if len(values) != readings and (values or name == 'joules'):
+            raise ValueError(f'its windows do not have one value of {name} per reading')
+    for name in ('joules', 'covered'):
+        for value in getattr(window, name):
+            _check_field(name, value)
 
 
 def _check_field(name: str, value: Any) -> None:

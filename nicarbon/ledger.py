@@ -190,8 +190,10 @@ def window_line(window: Window) -> str:
 
 def _plain(w: Window) -> list[Any]:
     values: list[Any] = [w.start, w.seconds, w.cpu_seconds, w.host_cpu_seconds, w.joules]
-    if any(w.uses):
+    if any(w.uses) or w.covered:
         values.append([use and _plain_use(use) for use in w.uses])
+    if w.covered:
+        values.append(w.covered)
     return values
 
 
@@ -225,6 +227,8 @@ def _window(
     host_cpu_seconds: float | None,
     joules: list[float | None],
     uses: list[list[float] | None] | None = None,
+    covered: Sequence[float] = (),
 ) -> Window:
     read = tuple(None if use is None else Use(*use) for use in uses or ())
-    return Window(start, seconds, cpu_seconds, host_cpu_seconds, tuple(joules), read)
+    told = tuple(joules), read, tuple(covered)
+    return Window(start, seconds, cpu_seconds, host_cpu_seconds, *told)

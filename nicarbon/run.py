@@ -108,7 +108,13 @@ def recording(out_dir: Path | str, *, run_id: str | None = None) -> Iterator[Rec
     if run.ledger.exists():
         raise UsageError(f'{run.folder} holds a run already: give another run_id')
     machine = host.cached(run.folder / 'hosts')
-    label = Label(kind='run', run_id=run.run_id, reserved_cores=0.0)
+    outer = Place.from_environment()
+    label = Label(
+        kind='run',
+        run_id=run.run_id,
+        node=Path(outer.ledger).parent.name if outer else '',
+        reserved_cores=0.0,
+    )
     watch = Watch(
         label, machine, meters.find(machine), run.ledger, window_seconds=RUN_WINDOW_SECONDS
     )

@@ -6,16 +6,29 @@ Everything here is a pure function; what a counter saw is kept, whatever is done
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from .entry import Entry, Part, Reading, Use, Window
+from .entry import Entry, Part, Use, Window
 
-__all__ = ['MAX_WINDOWS', 'cut', 'leaves', 'merge_pairs', 'piece', 'summed', 'within']
+__all__ = [
+    'MAX_WINDOWS',
+    'SLACK',
+    'cut',
+    'encloses',
+    'leaves',
+    'merge_pairs',
+    'piece',
+    'summed',
+    'within',
+]
 
 MAX_WINDOWS = 512
 """Windows kept per entry; a longer series is merged pairwise, so that eight
 hours cost kilobytes."""
+
+SLACK = 0.1
+"""CPU seconds by which clocks of different grain may disagree."""
 
 
 def leaves(entries: Iterable[Entry]) -> list[Entry]:
@@ -28,15 +41,66 @@ def leaves(entries: Iterable[Entry]) -> list[Entry]:
     Returns
     -------
     list of Entry
-        A command whose run has nodes is left out; any other is a node.
+        A command is left out if its run has nodes, or if a run that is known to have been
+        started inside it has; any other is a node.
     """
     entries = list(entries)
     with_nodes = {entry.run_id for entry in entries if entry.kind == 'node'}
+    with_nodes |= _around(entries, with_nodes)
     return [
         entry._replace(kind='node') if entry.kind == 'command' else entry
         for entry in entries
         if entry.kind != 'command' or entry.run_id not in with_nodes
     ]
+
+
+def _around(entries: Iterable[Entry], with_nodes: set[str]) -> set[str]:
+    """Runs of commands with a run inside that has nodes."""
+    kept = list(entries)
+    commands = {entry.run_id for entry in kept if entry.kind == 'command'} - with_nodes
+    runs = [entry for entry in kept if entry.kind == 'run' and entry.windows]
+    outer = [run for run in runs if run.run_id in commands]
+    inner = [run for run in runs if run.run_id in with_nodes]
+    return {a.run_id for a in outer if any(encloses(a, b) for b in inner)}
+
+
+def encloses(outer: Entry, inner: Entry) -> bool:
+    """Whether one run must have been started inside another, whose CPU seconds hold its own.
+
+    One that names the other as its ``node`` was, and so were two runs of one process, or
+    two that together show more CPU seconds than the host was busy, if one spans the other.
+    Where other programs keep the host busy that cannot be known, and the answer is no.
+
+    Parameters
+    ----------
+    outer, inner : Entry
+
+    Returns
+    -------
+    bool
+    """
+    place = (outer.host, outer.boot_id)
+    if outer.run_id == inner.run_id or place != (inner.host, inner.boot_id):
+        return False
+    if inner.node and inner.node == outer.run_id:
+        return True
+    start, stop = inner.windows[0].start, inner.windows[-1].stop
+    if outer.windows[0].start > start or outer.windows[-1].stop < stop:
+        return False
+    if _process(outer) == _process(inner):
+        return True
+    busy = [window.host_cpu_seconds for window in inner.windows]
+    # Only windows that lie inside: what is cut off others may have been used at any time.
+    held = [one for one in outer.windows if start <= one.start and one.stop <= stop]
+    used = sum(window.cpu_seconds for window in held)
+    own = sum(window.cpu_seconds for window in inner.windows)
+    known = [seconds for seconds in busy if seconds is not None]
+    return len(known) == len(busy) and used + own > 1.2 * sum(known) + SLACK
+
+
+def _process(run: Entry) -> str:
+    """Host, number and start of a process."""
+    return run.entry_id.rpartition('-')[0]
 
 
 def cut(entry: Entry) -> list[Entry]:
@@ -118,6 +182,7 @@ def piece(window: Window, start: float, stop: float) -> Window | None:
         None if window.host_cpu_seconds is None else window.host_cpu_seconds * part,
         tuple(None if joules is None else joules * part for joules in window.joules),
         tuple(use and _part_of(use, part) for use in window.uses),
+        tuple(seconds * part for seconds in window.covered),
     )
 
 
@@ -131,9 +196,10 @@ def _part_of(use: Use, part: float) -> Use:
 
 
 def merge_pairs(windows: Iterable[Window]) -> tuple[Window, ...]:
-    """Halve a series of windows by merging neighbours; sums stay what they were.
+    """Shorten a series of windows by merging neighbours; sums stay what they were.
 
-    What was not seen in one half is not seen in the whole.
+    Only windows in which the same was seen are merged. Where that leaves more than three
+    quarters of them, others are merged too, and say for how long each counter was seen.
 
     Parameters
     ----------
@@ -143,6 +209,7 @@ def merge_pairs(windows: Iterable[Window]) -> tuple[Window, ...]:
     Returns
     -------
     tuple of Window
+        At most three quarters as many, and one.
 
     Examples
     --------
@@ -152,28 +219,82 @@ def merge_pairs(windows: Iterable[Window]) -> tuple[Window, ...]:
     (2.0, 0.75, 1.0, (5.0,))
     """
     series = list(windows)
-    merged = [_merge(a, b) for a, b in zip(series[::2], series[1::2], strict=False)]
-    return tuple(merged + series[len(merged) * 2 :])
+    merged = series
+    for alike in (_all_alike, _work_alike, _any):
+        merged = _merge_alike(series, alike)
+        if len(merged) <= 3 / 4 * len(series):
+            break
+    return tuple(merged)
+
+
+def _merge_alike(series: list[Window], alike: Callable[[Window, Window], bool]) -> list[Window]:
+    merged: list[Window] = []
+    waiting: Window | None = None
+    for window in series:
+        if waiting is not None and alike(waiting, window):
+            merged.append(_merge(waiting, window))
+            waiting = None
+        else:
+            merged += [] if waiting is None else [waiting]
+            waiting = window
+    return merged if waiting is None else [*merged, waiting]
+
+
+def _all_alike(a: Window, b: Window) -> bool:
+    """Whether the same is known of both, so that nothing is lost when they are merged."""
+    return _same_gaps(a, b) and bool(a.covered) == bool(b.covered) and _work_alike(a, b)
+
+
+def _same_gaps(a: Window, b: Window) -> bool:
+    return all((x is None) == (y is None) for x, y in zip(a.joules, b.joules, strict=True))
+
+
+def _work_alike(a: Window, b: Window) -> bool:
+    """Whether the same is known of the work: joules can say for how long they were seen."""
+    if (a.host_cpu_seconds is None) != (b.host_cpu_seconds is None):
+        return False
+    pairs = zip(_uses(a), _uses(b), a.joules, b.joules, strict=True)
+    return all(x is None or y is None or _known(one) == _known(two) for one, two, x, y in pairs)
+
+
+def _known(use: Use | None) -> tuple[bool, bool]:
+    return use is not None, use is not None and use.own_seconds is not None
+
+
+def _any(a: Window, b: Window) -> bool:  # noqa: ARG001
+    return True
 
 
 def _merge(a: Window, b: Window) -> Window:
+    indices = range(len(a.joules))
+    partly = a.covered or b.covered or not _same_gaps(a, b)
     return Window(
         a.start,
         b.stop - a.start,
         a.cpu_seconds + b.cpu_seconds,
         _plus(a.host_cpu_seconds, b.host_cpu_seconds),
-        tuple(_plus(x, y) for x, y in zip(a.joules, b.joules, strict=True)),
-        tuple(_plus_use(x, y) for x, y in zip(_uses(a), _uses(b), strict=True))
-        if a.uses or b.uses
-        else (),
+        tuple(_either(x, y) for x, y in zip(a.joules, b.joules, strict=True)),
+        tuple(_plus_use(a, b, i) for i in indices) if a.uses or b.uses else (),
+        tuple(a.seen(i) + b.seen(i) for i in indices) if partly else (),
     )
+
+
+def _either(a: float | None, b: float | None) -> float | None:
+    """The sum of what was seen."""
+    return b if a is None else a if b is None else a + b
 
 
 def _uses(window: Window) -> tuple[Use | None, ...]:
     return window.uses or (None,) * len(window.joules)
 
 
-def _plus_use(a: Use | None, b: Use | None) -> Use | None:
+def _plus_use(first: Window, second: Window, index: int) -> Use | None:
+    a, b = _uses(first)[index], _uses(second)[index]
+    # Where no joules were seen there is nothing to split, so that no use is missed.
+    if first.joules[index] is None and second.joules[index] is not None:
+        return b
+    if second.joules[index] is None and first.joules[index] is not None:
+        return a
     if a is None or b is None:
         return None
     return Use(
@@ -204,19 +325,12 @@ def summed(entry: Entry, windows: tuple[Window, ...], **changes: Any) -> Entry:
     busy = [w.host_cpu_seconds for w in windows if w.host_cpu_seconds is not None]
     readings = []
     for index, reading in enumerate(entry.readings):
-        seen = [(w.joules[index], w.seconds) for w in windows if w.joules[index] is not None]
+        seen = [(w.joules[index], w.seen(index)) for w in windows if w.joules[index] is not None]
         covered = sum(length for _, length in seen)
-        # Not dataclasses.replace: this is done for every node, and takes a tenth of that.
         readings.append(
-            Reading(
-                reading.component,
-                sum(joules or 0.0 for joules, _ in seen) if seen else None,
-                reading.idle_watts,
-                reading.method,
-                reading.tier,
-                reading.scope,
-                reading.u_rel,
-                min(1.0, covered / seconds) if seconds and seen else 1.0,
+            reading._replace(
+                joules=sum(joules or 0.0 for joules, _ in seen) if seen else None,
+                coverage=min(1.0, covered / seconds) if seconds else 0.0,
             )
         )
     return entry._replace(

@@ -10,36 +10,42 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, pairwise
+from typing import get_args
 
-from .entry import Entry, Reading, Use, Window
+from .entry import Entry, Reading, Tier, Use, Window
 from .series import piece, within
 
-__all__ = ['clusters', 'leftover', 'together']
+__all__ = ['clusters', 'leftover', 'together', 'weaker']
 
 
-def leftover(node: Entry, run: Entry) -> Entry:
-    """What of a node is outside the timeline of its run (a worker outlives a killed program).
+def leftover(node: Entry, spans: Iterable[tuple[float, float]]) -> Entry:
+    """What of a node is on no timeline (a worker outlives a killed program).
 
     Parameters
     ----------
-    node, run : Entry
+    node : Entry
+    spans : iterable of (float, float)
+        Where timelines of its host begin and end; none overlaps another.
 
     Returns
     -------
     Entry
-        The node, with the windows before and after the run.
+        The node, with the windows outside all of them.
     """
-    begin, end = (run.windows[0].start, run.windows[-1].stop) if run.windows else (math.inf,) * 2
-    before, after = within(node, -math.inf, begin), within(node, end, math.inf)
-    return node._replace(windows=before.windows + after.windows)
+    windows: list[Window] = []
+    before = -math.inf
+    for start, stop in (*sorted(spans), (math.inf, math.inf)):
+        windows += within(node, before, start).windows
+        before = stop
+    return node._replace(windows=tuple(windows))
 
 
-def clusters(nodes: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Nodes that ran on the same host at the same time, gathered.
+def clusters(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Entries that ran on the same host at the same time, gathered.
 
     Parameters
     ----------
-    nodes : iterable of Entry
+    entries : iterable of Entry
         With windows.
 
     Yields
@@ -48,8 +54,8 @@ def clusters(nodes: Iterable[Entry]) -> Iterator[list[Entry]]:
         Any two of them overlap, or are joined by others that do.
     """
     places: dict[tuple[str, str], list[Entry]] = defaultdict(list)
-    for node in nodes:
-        places[node.host, node.boot_id].append(node)
+    for entry in entries:
+        places[entry.host, entry.boot_id].append(entry)
     for group in places.values():
         cluster: list[Entry] = []
         end = -math.inf
@@ -83,7 +89,8 @@ def together(nodes: Sequence[Entry]) -> Entry:
     for node in nodes:
         for reading in node.readings:
             if reading.scope == 'host':
-                readings.setdefault(reading.component, reading)
+                before = readings.get(reading.component, reading)
+                readings[reading.component] = weaker(before, reading)
     edges = _edges(nodes)
     waiting = sorted(nodes, key=lambda node: node.windows[0].start, reverse=True)
     windows = []
@@ -96,6 +103,29 @@ def together(nodes: Sequence[Entry]) -> Entry:
         if seen:
             windows.append(_mean(start, stop, seen, list(readings)))
     return nodes[0]._replace(readings=tuple(readings.values()), windows=tuple(windows))
+
+
+_TIERS: tuple[Tier, ...] = get_args(Tier)
+
+
+def weaker(a: Reading, b: Reading) -> Reading:
+    """What is said of a component that was seen in two ways.
+
+    Parameters
+    ----------
+    a, b : Reading
+
+    Returns
+    -------
+    Reading
+        The first, with what is worse of both.
+    """
+    if a is b:
+        return a
+    tier = max(a.tier, b.tier, key=_TIERS.index)
+    idle = b.idle_watts if a.idle_watts is None else a.idle_watts
+    u_rel, idle_u_rel = max(a.u_rel, b.u_rel), max(a.idle_u_rel, b.idle_u_rel)
+    return a._replace(tier=tier, u_rel=u_rel, idle_watts=idle, idle_u_rel=idle_u_rel)
 
 
 def _edges(nodes: Sequence[Entry]) -> list[float]:
@@ -128,31 +158,42 @@ def _mean(
     start: float, stop: float, seen: Sequence[tuple[list[Window], Entry]], names: Sequence[str]
 ) -> Window:
     """What several entries saw of the host in the same stretch of time."""
-    joules: dict[str, list[float]] = defaultdict(list)
+    joules: dict[str, list[tuple[float, float]]] = defaultdict(list)
     uses: dict[str, list[Use]] = defaultdict(list)
     busy: list[float] = []
     for pieces, node in seen:
-        _add(busy, [piece.host_cpu_seconds for piece in pieces])
+        known = [one.host_cpu_seconds for one in pieces if one.host_cpu_seconds is not None]
+        busy += [sum(known)] if len(known) == len(pieces) else []
         for index, reading in enumerate(node.readings):
             if reading.scope == 'host':
-                _add(joules[reading.component], [piece.joules[index] for piece in pieces])
+                joules[reading.component] += _seen(pieces, index)
                 told = [piece.uses[index] for piece in pieces if piece.uses]
                 uses[reading.component] += [_sum(told)] if any(told) else []
+    told_ = [_best(joules[name]) for name in names]
+    partly = any(covered < 0.999 * (stop - start) for value, covered in told_ if value is not None)
     return Window(
         start,
         stop - start,
         sum(piece.cpu_seconds for pieces, _ in seen for piece in pieces),
         _average(busy),
-        tuple(_average(joules[name]) for name in names),
+        tuple(value for value, _ in told_),
         tuple(_mean_use(uses[name]) for name in names) if any(uses.values()) else (),
+        tuple(min(covered, stop - start) for _, covered in told_) if partly else (),
     )
 
 
-def _add(sums: list[float], values: Sequence[float | None]) -> None:
-    """Append a sum, if all of it is known."""
-    known = [value for value in values if value is not None]
-    if len(known) == len(values):
-        sums.append(sum(known))
+def _seen(pieces: Sequence[Window], index: int) -> list[tuple[float, float]]:
+    """Joules that one entry saw, and in how many seconds; nothing if it saw none."""
+    known = [(one.joules[index] or 0.0, one.seen(index)) for one in pieces]
+    covered = sum(seconds for _, seconds in known)
+    return [(sum(joules for joules, _ in known), covered)] if covered else []
+
+
+def _best(values: Sequence[tuple[float, float]]) -> tuple[float | None, float]:
+    """The mean of those who saw the most of a stretch."""
+    most = max((covered for _, covered in values), default=0.0)
+    kept = [joules for joules, covered in values if covered >= 0.999 * most]
+    return _average(kept), most
 
 
 def _sum(uses: Sequence[Use | None]) -> Use:

@@ -618,3 +618,20 @@ def test_counters_are_shared_by_threads_and_leave_no_file_open(tmp_path: Path) -
             assert seen[0] is None
             assert set(seen[1:90]) == {0.0}
     assert len(os.listdir('/proc/self/fd')) == before
+
+
+@pytest.mark.parametrize(
+    ('method', 'u_rel', 'factor'),
+    [('model:calibrated', 1.7, 1.2), ('model:ccf', 1.5, 1.5), ('model:tdp-linear', 3.0, 3.0)],
+)
+def test_idle_power_is_known_as_well_as_what_it_comes_from(
+    method: str, u_rel: float, factor: float
+) -> None:
+    host = Host('h', 'X', 2, 1, 10.0, False, 12.0, 82.0, method, '', 'modelled', u_rel)
+    assert model.LoadModel(host).reading.idle_u_rel == factor
+    assert rapl.Rapl(host, 'cpu', []).reading.idle_u_rel == factor
+    assert (
+        rapl.Rapl(host, 'dram', []).reading.idle_u_rel
+        == dram.DramModel(host).reading.idle_u_rel
+        == 1.3
+    )

@@ -168,7 +168,10 @@ def test_a_watch_writes_down_what_a_gpu_did(host: str, tmp_path: Path) -> None:
     assert entry.readings[1].joules == pytest.approx(0.3 * 210)
     assert [bool(window.uses) for window in entry.windows] == [True, True, True, False]
     assert entry.windows[0].uses[1].own_seconds == pytest.approx(0.04, rel=0.1)
-    assert merge_pairs(merge_pairs(entry.windows))[0].uses == (None, None)
+    (merged,) = merge_pairs(merge_pairs(merge_pairs(entry.windows)))
+    assert merged.joules[1] == pytest.approx(0.3 * 210)
+    assert merged.uses[1].own_seconds == pytest.approx(0.12, rel=0.1)
+    assert merged.covered[1] == pytest.approx(sum(w.seconds for w in entry.windows[:3]))
     (one,) = share([entry]).shares
     assert one.components['gpu:GPU-3f2a'] == pytest.approx(0.3 * 210 / 2)
 

@@ -141,6 +141,19 @@ class TestSubjectPage:
         assert view.tier == 'modelled'
         assert view.total.raw == pytest.approx(sharing.balances[0].host_joules)
 
+    def test_balance_tells_what_went_to_other_runs(self, pair):
+        _, _, context, sharing = pair
+        balance = sharing.balances[0]
+        moved = balance.unattributed_joules / 2
+        beside = replace(
+            balance, others_joules=moved, unattributed_joules=balance.unattributed_joules - moved
+        )
+        view = balance_view(beside, context.runs[0])
+        names = [part.name for part in view.parts]
+        assert names[2] == 'stages and overhead of other runs at the same time'
+        assert sum(part.number.raw for part in view.parts) == pytest.approx(view.total.raw)
+        assert len(view.shares) == 4
+
     def test_policies_are_side_by_side(self, pair, subject_html):
         text = Page(subject_html).text
         footprint = pair[1][0].footprint
@@ -356,6 +369,21 @@ class TestNotSeen:
         assert 'Graphics (GPU) 1 metered nvml' in text
         assert 'all of it metered' in text
         assert svg_text(figures.stages(dataset)).count('GPU 1') == 2  # legend and tip
+
+    def test_methods_say_what_gaps_and_idle_power_leave_open(self):
+        cpu = Reading('cpu', 100.0, 5.0, 'rapl', 'measured', 'host', 1.08, 0.75, 1.5)
+        node = data.Machine([data.Job('01', 'n4', 0, 20)]).entries()[0]
+        windows = (replace(node.windows[0], joules=(None,)), *node.windows[1:])
+        node = replace(node, readings=(cpu,), windows=windows, run_id='')
+        dataset, subjects, sharing = data.summaries([node])
+        context = data.context([node], sharing)
+        text = methods(dataset, context)
+        assert 'In up to 25 % of the time of a stage, counters were not seen (CPU)' in text
+        assert 'idle power was not (CPU within a factor of 1.5)' in text
+        (share_,) = sharing.shares
+        assert share_.u_rels['cpu'] > 1.08 / 0.75
+        page = Page(subject_page(subjects, {}, context)).text
+        assert 'in one stage 25 % of its time (not filled in)' in page
 
     def test_all_components_have_names_and_colours(self):
         gpu = 'gpu:GPU-3f2a11d0-9c4e'

@@ -10,18 +10,9 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / 'nicarbon'
 
 VALUES = {'entry', 'series', 'errors', 'stage', 'ledger', 'quantity', 'timeline', 'charge'}
-VALUES |= {'share', 'account', 'summary'}
-SEEING = {
-    'checkpoint',
-    'sampler',
-    'entry',
-    'series',
-    'errors',
-    'ledger',
-    'host',
-    'meters',
-    'cputime',
-}
+VALUES |= {'overhead', 'complete', 'split', 'share', 'account', 'summary'}
+SEEING = {'checkpoint', 'sampler', 'entry', 'series', 'errors', 'ledger', 'host', 'meters'}
+SEEING |= {'cputime'}
 SEEING |= {'watch'}
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -57,7 +48,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     'workflows': {'errors', 'stage', 'aware', 'interfaces', 'bids'},
     'timeline': {'entry', 'errors', 'series'},
     'charge': {'entry', 'errors'},
-    'share': {'entry', 'errors', 'series', 'timeline', 'charge'},
+    'overhead': {'entry', 'series', 'charge'},
+    'complete': {'entry', 'series', 'timeline'},
+    'split': {'account', 'charge', 'complete', 'entry', 'overhead', 'timeline'},
+    'share': {'entry', 'errors', 'series', 'timeline', 'split'},
     'account': {'entry', 'errors', 'quantity'},
     'summary': {'entry', 'share', 'account'},
     'grids': {'errors', 'account'},

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from values import replace
 
+from nicarbon.complete import completed
 from nicarbon.entry import Entry, Reading, Use, Window
-from nicarbon.series import merge_pairs, within
-from nicarbon.share import share
+from nicarbon.series import merge_pairs, summed, within
+from nicarbon.share import Share, share
 from nicarbon.timeline import clusters, together
 
 GPU = Reading('gpu:GPU-1', None, 50.0, 'nvml:energy', 'measured', 'host', 1.05)
@@ -103,6 +104,7 @@ def test_energy_is_conserved_and_never_negative(case: tuple[Entry, list[Entry]])
     assert balance.host_joules == pytest.approx(host)
     parts = balance.nodes_joules + balance.overhead_joules + balance.unattributed_joules
     assert parts == pytest.approx(host)
+    assert balance.others_joules == 0
     tiny = -1e-9 * max(host, 1.0)
     assert balance.unattributed_joules >= tiny
     assert balance.overhead_joules >= tiny
@@ -257,7 +259,10 @@ def test_all_components_are_conserved(case: tuple[Entry, list[Entry]]) -> None:
     run, nodes = case
     inside = [within(node, run.windows[0].start, run.windows[-1].stop) for node in nodes]
     sharing = share([run, *inside])
-    host = sum(joules or 0.0 for window in run.windows for joules in window.joules)
+    # What the run did not see and its nodes did is part of it, once.
+    filled = completed(run, [node for node in inside if node.windows])
+    host = sum(joules or 0.0 for window in filled.windows for joules in window.joules)
+    assert host >= (1 - 1e-9) * sum(joules or 0.0 for w in run.windows for joules in w.joules)
     slack = 1e-9 * max(host, 1.0)
     for balance in sharing.balances:
         parts = balance.nodes_joules + balance.overhead_joules + balance.unattributed_joules
@@ -446,6 +451,145 @@ def test_a_runs_own_joules_hold_those_of_its_nodes() -> None:
     assert parts == pytest.approx((70, 30, 0))
 
 
+def job(number: int, windows: list[Window], cores: float, cpu_seconds: float) -> list[Entry]:
+    """A run with one node that used all the CPU seconds."""
+    own = [replace(window, cpu_seconds=cpu_seconds) for window in windows]
+    run, node = entry('run', own, 0.0, number), entry('node', own, cores, number)
+    return [
+        replace(one, run_id=f'r{number}', pid=number, entry_id=f'h-{number}-1-{one.kind}')
+        for one in (run, node)
+    ]
+
+
+def test_two_jobs_that_each_reserve_the_host_share_it() -> None:
+    """A job array: 100 of 120 J are dynamic; each used 8 of 16 CPU seconds and kept all cores."""
+    window = Window(0, 10, 0, 20, (120,))
+    sharing = share([*job(1, [window], 4.0, 8.0), *job(2, [window], 4.0, 8.0)])
+    for one in sharing.shares:
+        assert one.joules['reserved'] == pytest.approx(100 * 8 / 20 + 20 / 2)
+    for balance in sharing.balances:
+        assert balance.host_joules == pytest.approx(120)
+        assert balance.nodes_joules == pytest.approx(50)
+        assert balance.others_joules == pytest.approx(50)
+        assert balance.unattributed_joules == pytest.approx(20)
+
+
+def test_runs_that_overlap_in_part_pay_alone_where_they_are_alone() -> None:
+    first = job(1, [Window(0, 10, 0, 10, (120,)), Window(10, 10, 0, 10, (120,))], 4.0, 5.0)
+    second = job(2, [Window(10, 10, 0, 10, (120,)), Window(20, 10, 0, 10, (120,))], 4.0, 5.0)
+    sharing = share([*first, *second])
+    for one, balance in zip(sharing.shares, sharing.balances, strict=True):
+        assert one.joules['reserved'] == pytest.approx(50 + 20 + 50 + 10)
+        assert balance.host_joules == pytest.approx(240)
+        assert balance.others_joules == pytest.approx(60)
+
+
+def test_a_node_that_outlives_its_run_is_beside_the_next() -> None:
+    """Each joule is charged once, also where another run has the timeline."""
+    window = Window(0, 20, 10, 20, (240,))
+    first = job(1, [Window(0, 10, 0, 10, (120,))], 4.0, 5.0)
+    first[1] = replace(first[1], windows=(window,))
+    second = job(2, [Window(10, 10, 0, 10, (120,))], 4.0, 5.0)
+    sharing = share([*first, *second])
+    assert sharing.shares[0].joules['reserved'] == pytest.approx(50 + 20 + 50 + 10)
+    assert sharing.shares[1].joules['reserved'] == pytest.approx(50 + 10)
+    assert sharing.balances[1].others_joules == pytest.approx(60)
+
+
+def test_a_command_whose_program_records_is_no_second_leaf() -> None:
+    """``exec`` sees the CPU seconds of the nodes that its program records in a run inside."""
+    window = Window(0, 10, 10, 10.2, (120,))
+    outer, command = job(1, [window], 4.0, 10.0)
+    command = replace(command, kind='command')
+    inner, node = job(2, [Window(1, 8, 0, 8.2, (96,))], 2.0, 7.9)
+    outer, command = (
+        replace(
+            one,
+            windows=tuple(
+                within(one, 0, 1).windows + within(one, 1, 9).windows + within(one, 9, 10).windows
+            ),
+        )
+        for one in (outer, command)
+    )
+    sharing = share([outer, command, inner, node])
+    assert [one.entry.entry_id for one in sharing.shares] == [node.entry_id]
+    first, second = sharing.balances
+    assert first.others_joules == pytest.approx(second.nodes_joules + second.overhead_joules)
+    assert first.overhead_joules < 0.3 * first.host_joules
+    # Where the two may well be strangers, both are leaves.
+    busy = replace(window, host_cpu_seconds=40.0)
+    strangers = [replace(one, windows=(busy,)) for one in (outer, command)]
+    other = [
+        replace(one, windows=(replace(one.windows[0], host_cpu_seconds=32.0),))
+        for one in (inner, node)
+    ]
+    assert len(share([*strangers, *other]).shares) == 2
+    # Unless the inner run says where it was started.
+    other[0] = replace(other[0], node=strangers[0].run_id)
+    (one,) = share([*strangers, *other]).shares
+    assert one.entry.entry_id == node.entry_id
+
+
+def test_a_node_of_a_batch_system_takes_nothing_from_the_overhead() -> None:
+    """The program used 2 CPU seconds; its node, started by others, used 6 of its own."""
+    window = Window(0, 10, 2, 10, (120,))
+    node = entry('node', [replace(window, cpu_seconds=6.0)], 1.0)
+    sharing = share([entry('run', [window], 0.0), node])
+    assert sharing.balances[0].overhead_joules == pytest.approx(100 * 2 / 10)
+    assert sharing.balances[0].nodes_joules == pytest.approx(100 * 6 / 10 + 5)
+
+
+@st.composite
+def arrays(draw: st.DrawFn) -> tuple[list[Entry], list[Entry]]:
+    """Several runs with nodes that saw the same host, whatever their windows."""
+    length, watts_ = draw(st.floats(20, 60)), draw(st.floats(1, 300))
+    runs, nodes = [], []
+    for number in range(draw(st.integers(2, 4))):
+        start, stop = sorted([draw(st.floats(0, length)), draw(st.floats(0, length))])
+        stop = max(stop, start + 1)
+        count = draw(st.integers(1, 5))
+        seconds = (stop - start) / count
+        windows = [
+            Window(
+                start + i * seconds,
+                seconds,
+                draw(cores) * seconds,
+                2 * seconds,
+                (watts_ * seconds,),
+            )
+            for i in range(count)
+        ]
+        run = entry('run', windows, 0.0, number)
+        runs.append(replace(run, run_id=f'r{number}', entry_id=f'h-{number}-1-0'))
+        for each in range(draw(st.integers(0, 3))):
+            first = start + draw(st.floats(0, 0.9)) * (stop - start)
+            long = draw(st.floats(0.1, 2)) * (stop - start)
+            own = Window(first, long, draw(cores) * long, 2 * long, (watts_ * long,))
+            node = entry('node', [own], draw(st.floats(0, 4)), 10 * number + each)
+            nodes.append(replace(node, run_id=f'r{number}', entry_id=f'h-{number}-1-{each + 1}'))
+    return runs, nodes
+
+
+@given(arrays())
+@settings(max_examples=200, deadline=None)
+def test_overlapping_runs_conserve(case: tuple[list[Entry], list[Entry]]) -> None:
+    runs, nodes = case
+    sharing = share([*runs, *nodes])
+    host = sum(w.joules[0] for g in clusters([*runs, *nodes]) for w in together(g).windows)
+    charged = sum(one.joules['reserved'] for one in sharing.shares)
+    charged += sum(balance.overhead_joules for balance in sharing.balances)
+    assert charged <= host * (1 + 1e-6) + 1e-6
+    for balance in sharing.balances:
+        parts = balance.nodes_joules, balance.overhead_joules, balance.others_joules
+        rest = balance.unattributed_joules
+        assert sum(parts) + rest == pytest.approx(balance.host_joules)
+        assert min(*parts, rest) >= -1e-6 * max(1.0, host)
+        (run,) = [run for run in runs if run.run_id == balance.run_id]
+        assert balance.host_joules == pytest.approx(
+            sum(w.joules[0] for w in run.windows), rel=1e-4
+        )
+
+
 def test_a_gap_costs_nobody_anything() -> None:
     seen = Window(0, 10, 5, 10, (None, 900, None, 60), of_gpu(Use(10.0, 10.0, 10.0, 10.0)))
     gap = Window(10, 10, 5, 10, (None, None, None, 60))
@@ -453,4 +597,130 @@ def test_a_gap_costs_nobody_anything() -> None:
     (one,) = share([rich(entry('run', windows, 0)), rich(entry('node', windows, 4))]).shares
     assert one.components == pytest.approx({'gpu:GPU-1': 900, 'rest': 2 * (30 + 15)})
     (merged,) = merge_pairs(windows)
-    assert merged.uses[1] is None
+    assert merged.uses[1] == seen.uses[1]
+    assert merged.joules == (None, 900, None, 120)
+    assert merged.covered == (0, 10, 0, 20)
+    (same,) = share([rich(entry('run', [merged], 0)), rich(entry('node', [merged], 4))]).shares
+    assert same.components == pytest.approx(one.components)
+
+
+def test_a_gap_widens_the_interval_and_is_not_filled() -> None:
+    """Half of the time the counter was not seen: it may have been as much again."""
+    seen = Window(0, 10, 5, 10, (120,))
+    windows = [seen, replace(seen, start=10.0, joules=(None,))]
+    sharing = share([entry('run', windows, 0), entry('node', windows, 4)])
+    assert sharing.shares[0].components == pytest.approx({'cpu': 50 + 20})
+    assert sharing.shares[0].u_rel == pytest.approx(2 * 2.0)
+    assert sharing.balances[0].u_rel == pytest.approx(2 * 2.0)
+    (alone,) = share([entry('node', windows, 4)]).shares
+    assert alone.u_rel == pytest.approx(2 * 2.0)
+
+
+def test_a_counter_that_was_never_seen_covers_nothing() -> None:
+    window = Window(0, 10, 5, 10, (None,))
+    assert summed(entry('node', [window]), (window,)).readings[0].coverage == 0
+
+
+@pytest.mark.parametrize('idle', [60.0, 66.0, 74.0])
+@pytest.mark.parametrize(('cores', 'cpu'), [(1.0, 0.87), (4.0, 0.5), (40.0, 0.87), (1.0, 0.1)])
+def test_the_interval_holds_what_another_idle_power_would_give(
+    idle: float, cores: float, cpu: float
+) -> None:
+    """A counter shows 83 W while 0.87 of 40 cores are busy; idle power is a model's."""
+
+    def cost(watts: float) -> Share:
+        reading = replace(CPU, method='rapl', tier='measured', u_rel=1.08, idle_watts=watts)
+        reading = replace(reading, idle_u_rel=1.5)
+        window = Window(0, 100, 87 * cpu, 87, (8300,))
+        node = replace(entry('node', [window], cores), readings=(reading,), host_cores=40)
+        return share([node]).shares[0]
+
+    one, other = cost(50.0), cost(idle)
+    joules = one.joules['reserved']
+    assert joules / one.u_rel <= other.joules['reserved'] <= joules * one.u_rel
+    assert one.u_rel >= 1.08
+
+
+def test_a_model_has_its_idle_power_in_its_own_factor() -> None:
+    window = Window(0, 10, 5, 10, (120,))
+    node = replace(entry('node', [window]), readings=(replace(CPU, idle_u_rel=3.0),))
+    assert share([node]).shares[0].u_rel == 2.0
+
+
+def test_a_gpu_whose_use_is_not_known_has_no_price() -> None:
+    """Held, but nobody tells how much it computed: none of it is zero."""
+    window = Window(0, 10, 0, 4, (0, 900, 0, 0), of_gpu(Use(None, 10.0, 10.0, 10.0)))
+    sharing = share([rich(entry('run', [window], 0.0)), rich(entry('node', [window]))])
+    assert 'gpu:GPU-1' not in sharing.shares[0].components
+    assert sharing.balances[0].unattributed_joules == pytest.approx(900)
+
+
+def test_what_only_a_worker_saw_is_split_once() -> None:
+    """The program saw no GPU, and no CPU in its second half; both workers did."""
+    use = Use(5.0, 10.0, 10.0, 20.0)
+    windows = [
+        Window(0, 10, 10, 10, (120, 2000, None, None), of_gpu(use)),
+        Window(10, 10, 10, 10, (120, 2000, None, None), of_gpu(use)),
+    ]
+    blind = [
+        Window(0, 10, 10, 10, (120,)),
+        Window(10, 10, 10, None, (None,)),
+        Window(20, 10, 10, 10, (20,)),
+    ]
+    nodes = [
+        rich(entry('node', [replace(w, cpu_seconds=5.0) for w in windows], 2.0, number))
+        for number in (1, 2)
+    ]
+    sharing = share([entry('run', blind, 0.0), *nodes])
+    (balance,) = sharing.balances
+    assert balance.host_joules == pytest.approx(240 + 20 + 4000)
+    for one in sharing.shares:
+        assert one.components['cpu'] == pytest.approx(100 + 20)
+        assert one.components['gpu:GPU-1'] == pytest.approx(2 * (1500 + 500) / 2)
+        assert one.u_rel == pytest.approx((120 * 2 + 2000 * 1.05) / 2120)
+
+
+@st.composite
+def gappy(draw: st.DrawFn) -> list[Window]:
+    """A series in which anything may be unseen at any time."""
+    maybe = st.one_of(st.none(), st.integers(0, 1000).map(float))
+    count = draw(st.integers(2, 60))
+    return [
+        Window(
+            float(number),
+            1.0,
+            draw(st.integers(0, 4)) / 4,
+            draw(maybe),
+            (draw(maybe), draw(maybe)),
+            draw(st.sampled_from([(), (None, Use(None, 1.0, 1.0, 1.0)), (None, Use(*[1.0] * 4))])),
+        )
+        for number in range(count)
+    ]
+
+
+@given(gappy())
+@settings(max_examples=200, deadline=None)
+def test_merging_keeps_every_joule_and_second_seen(windows: list[Window]) -> None:
+    def sums(series: list[Window]) -> list[float]:
+        joules = [sum(w.joules[i] or 0.0 for w in series) for i in range(2)]
+        return [*joules, *(sum(w.seen(i) for w in series) for i in range(2))]
+
+    before, merged = sums(windows), windows
+    while len(merged) > 2:
+        shorter = list(merge_pairs(merged))
+        assert len(shorter) <= 3 / 4 * len(merged) + 0.5
+        assert [w.start for w in shorter] == sorted(w.start for w in shorter)
+        assert sum(w.seconds for w in shorter) == sum(w.seconds for w in windows)
+        assert sum(w.cpu_seconds for w in shorter) == sum(w.cpu_seconds for w in windows)
+        assert sums(shorter) == before
+        merged = shorter
+
+
+def test_a_gap_does_not_spread_over_its_neighbours() -> None:
+    windows = [Window(float(i), 1, 0.5, 1, (None if i == 100 else 3.0,)) for i in range(512)]
+    merged = merge_pairs(windows)
+    assert len(merged) <= 3 / 4 * 512
+    assert not any(w.covered for w in merged)
+    assert sum(w.seconds for w in merged if w.joules[0] is None) == 1
+    busy = [replace(w, host_cpu_seconds=None) if i % 50 == 1 else w for i, w in enumerate(windows)]
+    assert sum(w.seconds for w in merge_pairs(busy) if w.host_cpu_seconds is None) == 11

@@ -38,7 +38,7 @@ def example(make_entry) -> tuple:
     entries = [
         make_entry((seen,)),
         make_entry((seen,), outcome='failed', error='no\tbrain'),
-        make_entry((unseen,), run_id='elsewhere'),
+        make_entry((unseen,), run_id='elsewhere', host='other'),
         make_entry((), outcome='cached', run_id='cached', readings=()),
         make_entry((seen,), kind='run', reserved_cores=0.0),
     ]
@@ -75,7 +75,8 @@ def test_keys_change_only_with_the_version(make_entry) -> None:
 
 def test_the_balance_balances(make_entry) -> None:
     for balance in content(make_entry)['Balance']:
-        parts = [balance[f'{part}Joules'] for part in ('Nodes', 'Overhead', 'Unattributed')]
+        names = ('Nodes', 'Overhead', 'Others', 'Unattributed')
+        parts = [balance[f'{part}Joules'] for part in names]
         assert abs(sum(parts) - balance['HostJoules']) <= 1e-3 * balance['HostJoules']
 
 

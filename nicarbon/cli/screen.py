@@ -129,6 +129,8 @@ class Screen:
             'overhead': balance.overhead_joules,
             'unattributed': balance.unattributed_joules,
         }
+        if balance.others_joules:
+            parts['other runs'] = balance.others_joules
         whole = balance.host_joules
         shown = ', '.join(
             f'{name} {100 * joules / whole if whole else 0:.3g} %'

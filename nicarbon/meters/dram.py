@@ -48,7 +48,9 @@ class DramModel(Steady):
 
     def __init__(self, host: Host) -> None:
         self._watts = idle_watts(host)
-        self.reading = Reading('dram', None, self._watts, METHOD, 'modelled', 'host', U_DRAM)
+        self.reading = Reading(
+            'dram', None, self._watts, METHOD, 'modelled', 'host', U_DRAM, idle_u_rel=U_DRAM
+        )
 
 
 def candidates(host: Host) -> Iterable[Candidate]:

@@ -25,6 +25,7 @@ from ..kernel import number, text
 from . import Meter, Moment, Seen, integral
 from .counter import CounterMeter, FileCounter, moving
 from .finding import Candidate, Finding, absent, frozen
+from .model import idle_u_rel
 from .rapl import U_RAPL, most_watts
 
 __all__ = ['GaugeMeter', 'candidates', 'divided']
@@ -243,7 +244,10 @@ def _amd(
     elif not moving(counters, sleep):
         yield frozen('cpu', method, ' '.join(paths))
     else:
-        reading = Reading('cpu', None, host.idle_watts, method, 'measured', 'host', U_RAPL)
+        reading = Reading(
+            'cpu', None, host.idle_watts, method, 'measured', 'host', U_RAPL,
+            idle_u_rel=idle_u_rel(host),
+        )  # fmt: skip
         why = f'{len(paths)} sockets' if len(paths) > 1 else 'one socket'
         yield _made(reading, paths, why, partial(CounterMeter, reading, counters))
 
@@ -267,7 +271,10 @@ def _gauges(host: Host, sensors: Sequence[_Sensor]) -> Iterable[Candidate]:
         if any(number(path) is None for path in paths):
             yield absent('cpu', method, paths[0], 'it cannot be read')
             continue
-        reading = Reading('cpu', None, host.idle_watts, method, 'measured', 'host', U_GAUGE)
+        reading = Reading(
+            'cpu', None, host.idle_watts, method, 'measured', 'host', U_GAUGE,
+            idle_u_rel=idle_u_rel(host),
+        )  # fmt: skip
         yield _made(reading, paths, why, partial(GaugeMeter, reading, paths), covers)
 
 

@@ -19,6 +19,15 @@ from .finding import Candidate, Finding
 __all__ = ['LoadModel', 'candidates']
 
 
+U_IDLE_CALIBRATED = 1.2
+"""An idle power that was measured on this machine: it moves with temperature."""
+
+
+def idle_u_rel(host: Host) -> float:
+    """Multiplicative uncertainty of a CPU's idle power, as that of what it comes from."""
+    return U_IDLE_CALIBRATED if host.power_method == 'model:calibrated' else host.u_rel
+
+
 class LoadModel:
     """A counter that a host's clock and its busy CPU seconds move.
 
@@ -40,8 +49,9 @@ class LoadModel:
 
     def __init__(self, host: Host) -> None:
         self.reading = Reading(
-            'cpu', None, host.idle_watts, host.power_method, host.tier, 'host', host.u_rel
-        )
+            'cpu', None, host.idle_watts, host.power_method, host.tier, 'host', host.u_rel,
+            idle_u_rel=idle_u_rel(host),
+        )  # fmt: skip
         self._idle_watts, self._busy_watts = host.idle_watts, host.watts_per_busy_core
         self._last: float | None = None
 

@@ -34,6 +34,9 @@ U_ENERGY = 1.05
 """Boards of twelve generations, against a power meter: ±5 % of the value
 (arXiv:2312.02741)."""
 
+U_IDLE = 1.1
+"""The least power that was seen while nothing computed: it falls as the board cools."""
+
 U_POWER = 1.65
 """Power is sampled for a part of the time only (a quarter on A100 and H100), so that
 its integral is off by up to 65 % (arXiv:2312.02741)."""
@@ -308,6 +311,7 @@ class Gpu:
             'measured',
             'host',
             self._u_rel,
+            idle_u_rel=U_IDLE,
         )
 
     def look(self, moment: Moment) -> Seen:

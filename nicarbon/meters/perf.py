@@ -22,8 +22,10 @@ from ..entry import Reading
 from ..host import Host
 from ..kernel import text
 from .counter import Counter, CounterMeter, moving
+from .dram import U_DRAM
 from .dram import idle_watts as dram_idle_watts
 from .finding import Candidate, Finding, absent, denied, frozen
+from .model import idle_u_rel
 from .rapl import U_RAPL, U_RAPL_DRAM, most_watts
 
 __all__ = ['Kernel', 'PerfCounter', 'candidates', 'cpus']
@@ -179,7 +181,8 @@ def _candidate(
     cpu = component == 'cpu'
     u_rel = U_RAPL if cpu else U_RAPL_DRAM
     idle = host.idle_watts if cpu else dram_idle_watts(host)
-    reading = Reading(component, None, idle, METHOD, 'measured', 'host', u_rel)
+    idle_u = idle_u_rel(host) if cpu else U_DRAM
+    reading = Reading(component, None, idle, METHOD, 'measured', 'host', u_rel, idle_u_rel=idle_u)
     why = f'one event on each of {len(counters)} CPU{"s" if len(counters) > 1 else ""}'
     finding = Finding(component, METHOD, 'available', str(path), 'measured', u_rel, why)
     return Candidate(finding, partial(CounterMeter, reading, counters))

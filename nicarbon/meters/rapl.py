@@ -25,8 +25,10 @@ from ..entry import Reading
 from ..host import Host
 from ..kernel import text
 from .counter import CounterMeter, FileCounter, moving
+from .dram import U_DRAM
 from .dram import idle_watts as dram_idle_watts
 from .finding import Candidate, Finding, absent, denied, frozen
+from .model import idle_u_rel
 
 __all__ = ['U_RAPL', 'Rapl', 'Zone', 'candidates', 'most_watts', 'zones']
 
@@ -89,7 +91,17 @@ class Rapl(CounterMeter):
         cpu = component == 'cpu'
         idle, u_rel = (host.idle_watts, U_RAPL) if cpu else (dram_idle_watts(host), U_RAPL_DRAM)
         super().__init__(
-            Reading(component, None, idle, METHOD, 'measured', 'host', u_rel), counters
+            Reading(
+                component,
+                None,
+                idle,
+                METHOD,
+                'measured',
+                'host',
+                u_rel,
+                idle_u_rel=idle_u_rel(host) if cpu else U_DRAM,
+            ),
+            counters,
         )
 
 

@@ -27,7 +27,10 @@ class BalancePart:
 
 @dataclass(frozen=True, slots=True)
 class BalanceView:
-    """Where the energy of a host went during a run: the parts and their sum."""
+    """Where the energy of a host went during a run: the parts and their sum.
+
+    ``shares`` are those of stages, overhead, other runs and neither, in this order.
+    """
 
     run_id: str
     host: str
@@ -37,6 +40,7 @@ class BalanceView:
     unit: str
     parts: tuple[BalancePart, ...]
     total: Number
+    shares: tuple[str, ...]
 
 
 def balance_view(balance: Balance, run: Entry | None, subject: str = '') -> BalanceView:
@@ -62,6 +66,9 @@ def balance_view(balance: Balance, run: Entry | None, subject: str = '') -> Bala
         ),
         ('unattributed: idle cores and other programs', balance.unattributed_joules, 'rest'),
     ]
+    if balance.others_joules:
+        others = 'stages and overhead of other runs at the same time'
+        terms.insert(1, (others, balance.others_joules, 'beside'))
     if subject:
         own = balance.by_subject.get(subject, 0.0)
         terms = [
@@ -74,14 +81,20 @@ def balance_view(balance: Balance, run: Entry | None, subject: str = '') -> Bala
     seen = [r for r in run.readings if r.joules is not None] if run else []
     u_rel = balance.u_rel
     unit = scale([balance.host_joules], ENERGY)
+    whole = balance.host_joules
     parts, start = [], 0.0
     for name, joules, kind in terms:
-        fraction = joules / balance.host_joules if balance.host_joules else 0.0
+        fraction = joules / whole if whole else 0.0
         number = unit.number(joules, joules / u_rel, joules * u_rel)
         width = max(0.0, round(100 * fraction, 2))
         parts.append(BalancePart(name, number, percent(fraction), kind, start, width))
         start = round(start + width, 2)
-    whole = balance.host_joules
+    columns = (
+        balance.nodes_joules,
+        balance.overhead_joules,
+        balance.others_joules,
+        balance.unattributed_joules,
+    )
     return BalanceView(
         run_id=balance.run_id,
         host=balance.host,
@@ -91,4 +104,5 @@ def balance_view(balance: Balance, run: Entry | None, subject: str = '') -> Bala
         unit=unit.unit,
         parts=tuple(parts),
         total=unit.number(whole, whole / u_rel, whole * u_rel),
+        shares=tuple(percent(joules / whole if whole else 0.0) for joules in columns),
     )

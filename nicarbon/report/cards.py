@@ -159,14 +159,24 @@ def _component(name: str, readings: Sequence[Reading], total: Summary) -> Compon
         methods += f'; not seen in {len(readings) - len(seen)} of {len(readings)} readings'
     least = min(reading.coverage for reading in seen)
     if least < 0.9995:
-        methods += f'; with gaps, in one stage {percent(1 - least)} of its time'
+        methods += f'; with gaps, in one stage {percent(1 - least)} of its time (not filled in)'
     joules = total.components.get(name, 0.0)
     unit = scale([joules], ENERGY)
-    number = unit.number(joules, joules / worst.u_rel, joules * worst.u_rel)
-    known = f'within a factor of {worst.u_rel:g}' if worst.u_rel > 1 else 'no uncertainty stated'
+    # That of the shares: gaps and idle power make it wider than the counter's own.
+    u_rel = max(worst.u_rel, _mean_factor(name, total))
+    number = unit.number(joules, joules / u_rel, joules * u_rel)
+    known = f'within a factor of {u_rel:.3g}' if u_rel > 1 else 'no uncertainty stated'
     return ComponentRow(
         title, seen_as(worst.tier), methods, known, f'{number.text} {unit.unit}', number.interval
     )
+
+
+def _mean_factor(name: str, total: Summary) -> float:
+    """The factor of a component, weighted by the joules of the stages."""
+    shares = [line.share for line in total.lines if line.share.components.get(name)]
+    joules = sum(share.components[name] for share in shares)
+    weighted = sum(share.components[name] * share.u_rels.get(name, 1.0) for share in shares)
+    return weighted / joules if joules else 1.0
 
 
 def assumptions(total: Summary) -> list[tuple[str, str, str]]:

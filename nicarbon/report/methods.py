@@ -16,11 +16,22 @@ from .references import BIDS, CODECARBON, NIPYPE, REFERENCES, SCI
 
 __all__ = ['citations', 'intensity_text', 'methods']
 
+_WHOLE = 0.9995
+"""Coverage that rounds to all of the time."""
+
 _POLICY = (
     'The energy of a host was attributed to the stages that ran on it window by window: power '
     'above idle in proportion to CPU time, idle power in proportion to the cores reserved '
     '(policy `reserved`, in line with ISO/IEC 21031:2024). Energy that belonged to no stage was '
     'kept apart and charged to none.'
+)
+_GAPS = (
+    'In up to {gaps} of the time of a stage, counters were not seen ({names}); nothing was '
+    'filled in, and intervals are wider by as much.'
+)
+_IDLE = (
+    'Where energy was counted, idle power was not ({idle}): intervals of the stages include '
+    'what it may move between them.'
 )
 _GPU_POLICY = (
     'That of a graphics processor was attributed in proportion to the time on its '
@@ -91,6 +102,7 @@ def _carbon(total: Summary, context: Context) -> str:
     parts = [_hosts(context), *_meters(total), _POLICY]
     if any(name.startswith('gpu') for name in total.components):
         parts.append(_GPU_POLICY)
+    parts += [_idle(total), _gaps(total)]
     parts.append(_grid(footprint.intensity))
     parts.append(_facility(footprint.pue))
     spent = energy(footprint.joules, footprint.joules_low, footprint.joules_high)
@@ -146,6 +158,37 @@ def _meter(reading: Reading) -> str:
     name = name[:1].upper() + name[1:]
     known = f', known within a factor of {reading.u_rel:g} at 95 %' if reading.u_rel > 1 else ''
     return f'{name} energy {how[reading.tier]} (`{reading.method}`{known}).'
+
+
+def _readings(total: Summary) -> list[Reading]:
+    """Those that saw something, of the stages that ran."""
+    return [
+        reading
+        for line in total.lines
+        for reading in line.share.entry.readings
+        if reading.joules is not None
+    ]
+
+
+def _idle(total: Summary) -> str:
+    known: dict[str, float] = {}
+    for reading in _readings(total):
+        if reading.tier == 'measured' and reading.idle_watts and reading.idle_u_rel > 1:
+            name = component_name(reading.component)
+            known[name] = max(known.get(name, 1.0), reading.idle_u_rel)
+    factors = ', '.join(f'{name} within a factor of {u:g}' for name, u in known.items())
+    return _IDLE.format(idle=factors) if known else ''
+
+
+def _gaps(total: Summary) -> str:
+    least: dict[str, float] = {}
+    for reading in _readings(total):
+        if reading.coverage < _WHOLE:
+            name = component_name(reading.component)
+            least[name] = min(least.get(name, 1.0), reading.coverage)
+    if not least:
+        return ''
+    return _GAPS.format(gaps=percent(1 - min(least.values())), names=', '.join(least))
 
 
 def intensity_text(intensity: Intensity) -> str:

@@ -116,7 +116,10 @@ def _slices(run: Entry, shares: Sequence[Share], subject: str) -> list[_Slice]:
     for part in parts:
         for key, joules in part.items():
             sums[key] += joules
-    charged = _joules(run, shares)
+    # Beside other runs a stage is charged less than it would be alone.
+    true = {one.entry.entry_id: one.joules['reserved'] for one in shares}
+    alone = _joules(run, shares)
+    charged = {name: min(joules, true.get(name, joules)) for name, joules in alone.items()}
     if subject:
         charged[_OWN] = 0.0
     stage = {one.entry.entry_id: one.entry.stage or one.entry.node for one in shares}
