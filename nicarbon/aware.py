@@ -19,12 +19,13 @@ import logging
 import math
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar, overload
 
 from nipype.interfaces.base import BaseInterface
 from nipype.pipeline.engine import JoinNode, MapNode, Node, Workflow
 
+from .entity import label
 from .errors import UsageError
 from .run import Place, add_cached, watched
 from .watch import Label, Watch
@@ -32,6 +33,9 @@ from .watch import Label, Watch
 __all__ = ['CarbonJoinNode', 'CarbonMapNode', 'CarbonNode', 'carbon_aware', 'label_of', 'metered']
 
 _log = logging.getLogger('nicarbon')
+
+UNSAID_MEMORY_GB = 0.2
+"""What Nipype takes for the memory of a node of which nobody has said anything."""
 
 AnyInterface = TypeVar('AnyInterface', bound=type[BaseInterface])
 AnyNode = TypeVar('AnyNode', bound=Any)
@@ -73,9 +77,7 @@ def carbon_aware(target: Any, **tags: str) -> Any:
     nicarbon.errors.UsageError: carbon_aware takes an interface class, a Node or a Workflow,
     not 'recon-all'
     """
-    unknown = sorted(set(tags) - {'subject', 'session', 'stage'})
-    if unknown:
-        raise UsageError(f'carbon_aware knows subject, session and stage, not {unknown[0]}')
+    tags = _checked(tags)
     if isinstance(target, type) and issubclass(target, BaseInterface) and not tags:
         target.run = _aware_run(target.run)  # type: ignore[attr-defined]
         return target
@@ -91,6 +93,16 @@ def carbon_aware(target: Any, **tags: str) -> Any:
         return target
     msg = f'carbon_aware takes an interface class, a Node or a Workflow, not {target!r}'
     raise UsageError(msg)
+
+
+def _checked(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags as they may stand in names of files."""
+    unknown = sorted(set(tags) - {'subject', 'session', 'stage'})
+    if unknown:
+        raise UsageError(f'carbon_aware knows subject, session and stage, not {unknown[0]}')
+    return {
+        name: value if name == 'stage' else label(value, name[:3]) for name, value in tags.items()
+    }
 
 
 def _aware_run(run: Callable[..., Any]) -> Callable[..., Any]:
@@ -208,8 +220,8 @@ def metered(node: Any, run: Callable[..., Any], execute: bool, copyfiles: bool) 
         What Nipype returns.
     """
     before = None if execute else _made(node)
-    label = quietly(label_of, node) or Label(node=str(node.name))
-    with watched(label, getattr(node, 'place', None)) as watch:
+    who = quietly(label_of, node) or Label(node=str(node.name))
+    with watched(who, getattr(node, 'place', None)) as watch:
         try:
             result = run(execute, copyfiles)
         except Exception as error:
@@ -251,11 +263,11 @@ def named_leaves(
     ------
     (int, Node)
     """
-    label = label_of(parent)
+    whole = label_of(parent)
     for index, leaf in leaves:
         leaf = convert(leaf)  # noqa: PLW2901 - the same leaf, converted
-        leaf.subject, leaf.session, leaf.stage = label.subject, label.session, label.stage
-        leaf.carbon_name = f'{label.node}.{leaf.name}'
+        leaf.subject, leaf.session, leaf.stage = whole.subject, whole.session, whole.stage
+        leaf.carbon_name = f'{whole.node}.{leaf.name}'
         leaf.place = getattr(parent, 'place', None)
         yield index, leaf
 
@@ -282,15 +294,21 @@ def label_of(node: Any) -> Label:
     # With iterables, only this name tells one node from another.
     name = getattr(node, 'carbon_name', '') or node.itername
     memory = float(node.mem_gb or 0)
+    said = 0 < memory < math.inf and memory != UNSAID_MEMORY_GB
     return Label(
-        subject=str(getattr(node, 'subject', '')) or _who(node, name, 'sub(?:ject)?'),
-        session=str(getattr(node, 'session', '')) or _who(node, name, 'ses(?:sion)?'),
+        subject=_bare(getattr(node, 'subject', ''), 'sub') or _who(node, name, 'sub(?:ject)?'),
+        session=_bare(getattr(node, 'session', ''), 'ses') or _who(node, name, 'ses(?:sion)?'),
         stage=str(getattr(node, 'stage', '')) or node.name,
         node=name,
         interface=type(node.interface).__name__,
         reserved_cores=float(node.n_procs or 1),
-        reserved_memory_gb=memory if 0 < memory < math.inf else None,
+        reserved_memory_gb=memory if said else None,
     )
+
+
+def _bare(value: object, entity: str) -> str:
+    """A label that somebody has set, without what cannot stand in a file's name."""
+    return re.sub('[^A-Za-z0-9+]', '', str(value).removeprefix(f'{entity}-'))
 
 
 def _who(node: Any, name: str, entity: str) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .entity import is_label
 from .errors import BIDSError, InputError, SelectionError, UsageError
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
     'derivative_path',
     'figure_path',
     'folder',
-    'label',
     'load_filter',
     'page_path',
     'prefix',
@@ -65,8 +65,6 @@ for the dataset (after `nicarbon BIDS_DIR OUT_DIR group`).
 - `sub-*/**/anat`: BIDS derivatives of the structural pipeline.
 """
 
-_LABEL = re.compile(r'[0-9A-Za-z+]+')
-
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -93,43 +91,6 @@ class Session:
     def name(self) -> str:
         """The entities as a file name begins."""
         return prefix(self.subject, self.session)
-
-
-def label(text: str, entity: str) -> str:
-    """A BIDS label, with or without its prefix, checked.
-
-    Parameters
-    ----------
-    text : str
-        ``sub-01`` or ``01``.
-    entity : str
-        ``sub`` or ``ses``.
-
-    Returns
-    -------
-    str
-        Without the prefix.
-
-    Raises
-    ------
-    UsageError
-        If it is not made of letters and digits; it could otherwise name a
-        path outside the dataset.
-
-    Examples
-    --------
-    >>> label('sub-01', 'sub'), label('01', 'sub')
-    ('01', '01')
-    >>> label('../01', 'sub')
-    Traceback (most recent call last):
-    ...
-    nicarbon.errors.UsageError: '../01' is no BIDS label: letters and digits only, as in sub-01
-    """
-    bare = text.removeprefix(f'{entity}-')
-    if not _LABEL.fullmatch(bare):
-        msg = f'{text!r} is no BIDS label: letters and digits only, as in {entity}-01'
-        raise UsageError(msg)
-    return bare
 
 
 def prefix(subject: str, session: str = '') -> str:
@@ -298,7 +259,7 @@ def sessions(
         If a label that was asked for is not there, or nothing is left.
     """
     names = (path.name.removeprefix('sub-') for path in root.glob('sub-*') if path.is_dir())
-    there = {name for name in names if _LABEL.fullmatch(name)}
+    there = {name for name in names if is_label(name)}
     absent = sorted(set(subjects) - there)
     if absent:
         msg = f'no sub-{", sub-".join(absent)} in {root}; it has {_some(there)}'
@@ -358,15 +319,17 @@ def _some(labels: Collection[str]) -> str:
     return ', '.join(names[:5]) + (f' … ({len(names)})' if len(names) > 5 else '') or 'none'
 
 
-def dataset_description(version: str, source: Path, tools: Mapping[str, str]) -> dict[str, Any]:
+def dataset_description(
+    version: str, source: Path | None, tools: Mapping[str, str]
+) -> dict[str, Any]:
     """Content of the derivative's ``dataset_description.json``.
 
     Parameters
     ----------
     version : str
         Version of nicarbon.
-    source : pathlib.Path
-        The raw dataset.
+    source : pathlib.Path or None
+        The raw dataset, where there is one.
     tools : mapping of {str : str}
         Further programs that made the derivatives, and their versions.
 
@@ -376,11 +339,15 @@ def dataset_description(version: str, source: Path, tools: Mapping[str, str]) ->
     """
     made_by = [{'Name': 'nicarbon', 'Version': version}]
     made_by += [{'Name': name, 'Version': number} for name, number in tools.items()]
-    return {
+    content: dict[str, Any] = {
         'Name': 'nicarbon: energy and carbon of neuroimaging pipelines',
         'BIDSVersion': BIDS_VERSION,
         'DatasetType': 'derivative',
         'GeneratedBy': made_by,
+    }
+    if source is None:
+        return content
+    return content | {
         'SourceDatasets': [{'URL': source.as_uri()}],
         'DatasetLinks': {'raw': source.as_uri()},
         **_kept(source),

@@ -279,6 +279,9 @@ def add_cached(label: Label, made: float, place: Place | None = None) -> None:
     place = Place.settle(place)
     if place is None or made >= place.began or (place.ledger, label.node) in _told:
         return
+    # Of a node that maps, its items have said so already, each for itself.
+    if any(told.startswith(f'{label.node}.') for folder, told in _told if folder == place.ledger):
+        return
     _told.add((place.ledger, label.node))
     machine, run_id = _known(place.ledger)
     label = label._replace(run_id=run_id, reserved_cores=0.0)

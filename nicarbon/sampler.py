@@ -20,6 +20,9 @@ FIRST_GLANCE_SECONDS = 0.05
 """First look at the tree of processes; then at twice, four times, … this, or every
 time where a process forgets what its children used."""
 
+FIRST_WINDOW_SECONDS = 0.4
+"""Steps of this length and longer end a window."""
+
 IDLE_ROUNDS = 40
 """Rounds of that length without work after which the thread sleeps until it is woken."""
 
@@ -64,7 +67,10 @@ class _Plan:
             self._watch.look()
             self._window = now + self._watch.window_seconds
         elif now >= self._glance:
-            self._watch.glance()
+            # The first seconds have windows of their own, ever longer ones, so that what
+            # is killed early has left something.
+            early = not self._watch.restless and self._step >= FIRST_WINDOW_SECONDS
+            (self._watch.look if early else self._watch.glance)()
         else:
             return
         # Early glances find out soon whether often ones are needed.

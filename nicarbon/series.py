@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from typing import Any
 
 from .entry import Entry, Part, Use, Window
@@ -131,6 +132,7 @@ def cut(entry: Entry) -> list[Entry]:
             windows,
             entry_id=f'{entry.entry_id}.{number}',
             stage=name,
+            started=_later(entry.started, windows[0].start - entry.windows[0].start),
             parts=(),
             outcome='ran',
             error='',
@@ -139,6 +141,11 @@ def cut(entry: Entry) -> list[Entry]:
     ]
     # What failed is the one in which it ended.
     return [*whole[:-1], whole[-1]._replace(outcome=entry.outcome, error=entry.error)]
+
+
+def _later(moment: str, seconds: float) -> str:
+    later = datetime.fromisoformat(moment) + timedelta(seconds=seconds)
+    return later.isoformat(timespec='milliseconds')
 
 
 def within(entry: Entry, start: float, stop: float) -> Entry:

@@ -73,6 +73,8 @@ def row(line: Line) -> dict[str, Cell]:
         None where a value was not seen or does not apply.
     """
     entry, share, print_ = line.share.entry, line.share, line.footprint
+    # Killed before its first window had ended: nobody knows for how long it ran.
+    timed = bool(entry.windows) or entry.outcome != 'killed'
     return {
         'subject': entry.subject,
         'session': entry.session,
@@ -80,8 +82,8 @@ def row(line: Line) -> dict[str, Cell]:
         'node': entry.node,
         'outcome': entry.outcome,
         'started': entry.started,
-        'duration': entry.seconds,
-        'cpu_time': entry.cpu_seconds,
+        'duration': entry.seconds if timed else None,
+        'cpu_time': entry.cpu_seconds if timed else None,
         'host_cpu_time': entry.host_cpu_seconds,
         'reserved_cores': entry.reserved_cores,
         'reserved_memory': entry.reserved_memory_gb,

@@ -152,6 +152,11 @@ class Watch:
         """Keep nothing: no work was done."""
         self._cancelled = True
 
+    @property
+    def has_parts(self) -> bool:
+        """Whether any sub-stage has begun."""
+        return bool(self._parts)
+
     def part(self, name: str) -> None:
         """A sub-stage begins here, and the one before it ends."""
         if self._pid != os.getpid():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nicarbon import bids
+from nicarbon.entity import label
 from nicarbon.errors import BIDSError, InputError, SelectionError, UsageError
 
 IMAGES = [
@@ -87,7 +88,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize('text', ['', 'a/b', '..', 'sub-', 'sub-0_1', 'a\nb', '*', '01 02'])
 def test_labels_never_become_paths(text: str) -> None:
     with pytest.raises(UsageError):
-        bids.label(text, 'sub')
+        label(text, 'sub')
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
@@ -13,7 +14,7 @@ import venv
 from pathlib import Path
 
 import pytest
-from command import NICARBON, nicarbon
+from command import NICARBON, VALIDATOR, nicarbon
 from doubles import BURN
 
 from nicarbon import ledger
@@ -45,7 +46,7 @@ def command_of(out: Path) -> Entry:
 def test_the_exit_code_is_the_programs(tmp_path: Path, code: int) -> None:
     done = nicarbon('exec', '--', 'sh', '-c', f'exit {code}', cwd=tmp_path)
     assert done.returncode == code
-    entry = command_of(tmp_path / 'nicarbon')
+    entry = command_of(tmp_path / 'nicarbon-out')
     assert entry.outcome == ('failed' if code else 'ran')
     assert entry.error == (f'exit code {code}' if code else '')
 
@@ -54,7 +55,7 @@ def test_the_exit_code_is_the_programs(tmp_path: Path, code: int) -> None:
 def test_a_signal_that_ends_it_ends_us(tmp_path: Path, number: int) -> None:
     done = nicarbon('exec', '--', 'sh', '-c', f'kill -{int(number)} $$', cwd=tmp_path)
     assert done.returncode in {-number, 128 + number}
-    assert command_of(tmp_path / 'nicarbon').outcome == 'killed'
+    assert command_of(tmp_path / 'nicarbon-out').outcome == 'killed'
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
@@ -89,7 +90,7 @@ def test_a_terminal_stays_a_terminal(tmp_path: Path) -> None:
     os.close(ours)
     assert shown == b'terminal\r\nSTAGE one\r\n'
     assert process.returncode == 0, told
-    assert [part.name for part in command_of(tmp_path / 'nicarbon').parts] == ['one']
+    assert [part.name for part in command_of(tmp_path / 'nicarbon-out').parts] == ['one']
 
 
 def test_a_reader_that_leaves_early_is_told_as_ever(tmp_path: Path) -> None:
@@ -110,22 +111,27 @@ def test_sub_stages_are_cut_where_markers_tell(tmp_path: Path) -> None:
     words = ('--stage-markers', 'freesurfer', '--subject', 'sub-01', '--', 'sh', '-c', script)
     done = nicarbon('exec', *words, cwd=tmp_path)
     assert 'Tessellate lh' in done.stderr
-    entry = command_of(tmp_path / 'nicarbon')
+    entry = command_of(tmp_path / 'nicarbon-out')
     assert [part.name for part in entry.parts] == ['MotionCor', 'Tessellate lh']
     assert entry.subject == '01'
     pieces = {piece.stage: piece for piece in cut(entry)}
     assert pieces['MotionCor'].cpu_seconds == pytest.approx(0.4, abs=0.2)
     assert pieces['Tessellate lh'].cpu_seconds == pytest.approx(0.8, abs=0.2)
     assert sum(piece.cpu_seconds for piece in pieces.values()) == pytest.approx(entry.cpu_seconds)
-    done = nicarbon('account', 'nicarbon', cwd=tmp_path)
+    done = nicarbon('account', 'nicarbon-out', cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    table = (tmp_path / 'nicarbon/sub-01/sub-01_carbon.tsv').read_text()
+    check = [VALIDATOR, 'nicarbon-out', '--json']
+    found = subprocess.run(check, cwd=tmp_path, capture_output=True, text=True)
+    issues = json.loads(found.stdout)['issues']['issues']
+    # Whose data it is nobody has said.
+    assert {issue['code'] for issue in issues} <= {'TOO_FEW_AUTHORS'}
+    table = (tmp_path / 'nicarbon-out/sub-01/sub-01_carbon.tsv').read_text()
     assert [line.split('\t')[2] for line in table.splitlines()[1:]][-2:] == [
         'MotionCor',
         'Tessellate lh',
     ]
-    whole = share(entries_of(tmp_path / 'nicarbon')).balances[0].nodes_joules
-    in_parts = share(p for e in entries_of(tmp_path / 'nicarbon') for p in cut(e))
+    whole = share(entries_of(tmp_path / 'nicarbon-out')).balances[0].nodes_joules
+    in_parts = share(p for e in entries_of(tmp_path / 'nicarbon-out') for p in cut(e))
     assert in_parts.balances[0].nodes_joules == pytest.approx(whole)
 
 
@@ -134,7 +140,7 @@ def test_markers_in_a_log_that_grows(tmp_path: Path) -> None:
     script = 'echo STAGE one >> x.log; sleep 0.5; echo STAGE two >> x.log; sleep 0.5'
     words = ('--stage-markers', 'STAGE (.*)', '--marker-log', 'x.log', '--', 'sh', '-c', script)
     assert nicarbon('exec', *words, cwd=tmp_path).returncode == 0
-    parts = command_of(tmp_path / 'nicarbon').parts
+    parts = command_of(tmp_path / 'nicarbon-out').parts
     assert [part.name for part in parts] == ['one', 'two']
     assert parts[0].seconds == pytest.approx(0.5, abs=0.3)
 
@@ -145,7 +151,7 @@ def check_nipype(tmp_path: Path, python: str, plugin: str, method: str) -> None:
     done = nicarbon(*words, cwd=tmp_path, **environ)
     assert done.returncode == 5, done.stderr
     assert 'as it failed' in done.stdout
-    entries = leaves(entries_of(tmp_path / 'nicarbon'))
+    entries = leaves(entries_of(tmp_path / 'nicarbon-out'))
     nodes = {entry.node.rpartition('.')[2]: entry for entry in entries if entry.kind == 'node'}
     assert set(nodes) == {'n4', 'fails', '_each0', '_each1'}, done.stderr
     assert {entry.subject for entry in nodes.values()} == {'01'}
@@ -193,7 +199,7 @@ def test_a_control_group_on_request(tmp_path: Path) -> None:
         assert 'no control group' in done.stderr
     else:
         assert done.returncode == 4
-        assert command_of(tmp_path / 'nicarbon').cpu_seconds > 0
+        assert command_of(tmp_path / 'nicarbon-out').cpu_seconds > 0
 
 
 def test_its_exit_code_comes_before_our_table(tmp_path: Path) -> None:
@@ -239,7 +245,7 @@ def test_killed_all_at_once_it_is_read_to_its_last_window(
     if not whole_group:
         os.kill(child, signal.SIGKILL)
         process.communicate()
-    entry = command_of(tmp_path / 'nicarbon')
+    entry = command_of(tmp_path / 'nicarbon-out')
     assert entry.outcome == 'killed'
     assert entry.cpu_seconds > 2
 
@@ -247,8 +253,10 @@ def test_killed_all_at_once_it_is_read_to_its_last_window(
 @pytest.mark.parametrize(
     ('words', 'code', 'told'),
     [
-        ((), 64, 'no program'),
-        (('--', 'no-such-program'), 127, 'no-such-program: no such program'),
+        ((), 2, 'no program'),
+        (('--cores', '99999', '--', 'true'), 64, 'this machine has'),
+        (('--stage-marker', 'x', '--', 'true'), 2, '--stage-marker'),
+        (('--', 'no-such-program'), 127, 'no-such-program cannot be started: no such program'),
         (('--', '/'), 126, 'cannot be started'),
         (('--stage-markers', '(', '--', 'true'), 64, 'no regular expression'),
         (('--marker-log', 'x', '--', 'true'), 64, 'needs --stage-markers'),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from ..errors import InputError, LevelError, UsageError
@@ -28,6 +29,8 @@ other commands:
   nicarbon exec [-o OUT_DIR] -- CMD [ARG ...]          record any program
   nicarbon doctor [--json]                             what can be measured here
   nicarbon calibrate                                   measure idle and peak power
+each with --help. In your own Nipype workflows: nicarbon.carbon_aware and
+nicarbon.recording.
 """
 
 
@@ -52,6 +55,7 @@ def run(argv: Sequence[str]) -> int:
     }
     if argv and argv[0] in commands:
         return commands[argv[0]](argv[1:])
+    _refuse_unknown(argv, commands)
     return _app(argv)
 
 
@@ -59,6 +63,14 @@ def _exec(argv: Sequence[str]) -> int:
     from .execute import execute
 
     return execute(argv)
+
+
+def _refuse_unknown(argv: Sequence[str], commands: Iterable[str]) -> None:
+    """A word that is nearly a command, and no folder, is a slip of the finger."""
+    first = argv[0] if argv else ''
+    near = get_close_matches(first, commands, 1)
+    if near and not Path(first).exists():
+        raise UsageError(f'{first} is neither a command nor a folder: did you mean {near[0]}?')
 
 
 def parser() -> argparse.ArgumentParser:
@@ -143,7 +155,9 @@ def _report(out_dir: Path, given: dict[str, object], *, group: bool) -> int:
     from .screen import Screen
 
     if not out_dir.is_dir():
-        raise InputError(f'{out_dir}: no such folder; give the OUT_DIR of a participant run')
+        raise InputError(
+            f'{out_dir}: no such folder; give the OUT_DIR of a participant run, of recording or of exec'
+        )
     chosen: Chosen = choose(given, earlier=last_options(out_dir))
     written = write(out_dir, chosen, group=group)
     screen = Screen(sys.stdout)

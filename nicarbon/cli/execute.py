@@ -6,16 +6,18 @@ import argparse
 import contextlib
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from .. import command, ledger
 from ..account import PUE
-from ..bids import label
 from ..cputime import TreeClock
+from ..entity import label
 from ..errors import OutputError, UsageError
 from ..grids import parse
+from ..host import online_cores
 from ..instrument import environment
 from ..run import recording, watched
 from ..series import cut
@@ -39,15 +41,17 @@ def parser() -> argparse.ArgumentParser:
         epilog='exit code: that of CMD; 126 if it cannot be started, 127 if it is not there; '
         'before that, those of nicarbon.',
     )
-    made.add_argument('words', nargs='*', metavar='CMD', help='the program and its arguments')
+    made.add_argument(
+        'words', nargs=argparse.REMAINDER, metavar='CMD', help='the program and its arguments'
+    )
     made.add_argument(
         '-o',
         '--out-dir',
         type=Path,
-        default=Path('nicarbon'),
+        default=Path('nicarbon-out'),
         metavar='OUT_DIR',
         help='the ledger goes to OUT_DIR/logs; "nicarbon account OUT_DIR" writes tables and '
-        'pages (default: nicarbon)',
+        'pages (default: nicarbon-out)',
     )
     made.add_argument('--subject', default='', help='BIDS label of whose data it is')
     made.add_argument('--session', default='', help='BIDS label of the session')
@@ -98,11 +102,12 @@ def execute(argv: Sequence[str]) -> int:
     NicarbonError
         Before the program starts.
     """
-    own, words = _split(argv)
-    given = vars(parser().parse_args(own))
-    words = words or given['words']
+    asked = parser()
+    given = vars(asked.parse_args(argv))
+    # All that follows the program is its own, a further ``--`` too.
+    words = given['words'][1:] if given['words'][:1] == ['--'] else given['words']
     if not words:
-        raise UsageError('no program: nicarbon exec [options] -- CMD [ARG ...]')
+        asked.error('no program: nicarbon exec [options] -- CMD [ARG ...]')
     markers = _markers(given.pop('stage_markers'), given.pop('marker_log'))
     chosen = choose(
         {name: given[name] for name in ('grid', 'pue', 'config_file') if name in given}
@@ -117,20 +122,19 @@ def execute(argv: Sequence[str]) -> int:
         watched(label_, clock=clock) as watch,
     ):
         code = _start(words, mask, markers, watch.part if watch else lambda _name: None)
-        if code and watch:
+        if code is None and watch:
+            watch.cancel()
+        elif code and watch:
             watch.fail(_ended(code), 'killed' if code < 0 else 'failed')
+    if code is None:
+        return _why_not(words[0])
+    if markers and watch and not watch.has_parts:
+        _say(f'nicarbon: --stage-markers matched no line of {_source(markers)}')
     try:
         _tell(run.ledger, out_dir, chosen)
     except Exception as error:  # noqa: BLE001 - the program's exit code comes first
         _say(f'nicarbon: the table cannot be made: {type(error).__name__}: {error}')
     return command.end_as(code)
-
-
-def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Our own words, and those after ``--``."""
-    words = list(argv)
-    at = words.index('--') if '--' in words else len(words)
-    return words[:at], words[at + 1 :]
 
 
 def _markers(pattern: str | None, log: Path | None) -> command.Markers | None:
@@ -142,8 +146,8 @@ def _markers(pattern: str | None, log: Path | None) -> command.Markers | None:
 def _label(words: Sequence[str], given: dict[str, object]) -> Label:
     subject, session = str(given['subject']), str(given['session'])
     cores = float(str(given['cores']))
-    if not cores >= 0:
-        raise UsageError(f'--cores {cores:g}: less than none cannot be kept')
+    if not 0 <= cores <= online_cores():
+        raise UsageError(f'--cores {cores:g}: this machine has {online_cores()}')
     return Label(
         kind='command',
         subject=label(subject, 'sub') if subject else '',
@@ -178,15 +182,24 @@ def _start(
     mask: frozenset[int],
     markers: command.Markers | None,
     mark: command.Mark,
-) -> int:
+) -> int | None:
+    """The exit code; None, and a line that says why, if it cannot be started."""
     try:
         return command.run(words, environment(os.environ), mask, markers, mark)
-    except FileNotFoundError:
-        _say(f'nicarbon: error: {words[0]}: no such program')
-        return 127
     except OSError as error:
-        _say(f'nicarbon: error: {words[0]} cannot be started: {error.strerror}')
-        return 126
+        known = 'no such program' if isinstance(error, FileNotFoundError) else error.strerror
+        _say(f'nicarbon: error: {words[0]} cannot be started: {known}')
+        return None
+
+
+def _why_not(program: str) -> int:
+    """What shells say of a program that is not there, and of one that is no program."""
+    there = Path(program).exists() if '/' in program else shutil.which(program)
+    return 126 if there else 127
+
+
+def _source(markers: command.Markers) -> str:
+    return 'standard output' if markers.log is None else str(markers.log)
 
 
 def _ended(code: int) -> str:
@@ -207,7 +220,10 @@ def _tell(folder: Path, out_dir: Path, chosen: Chosen) -> None:
     screen.stages(summary)
     for balance in sharing.balances:
         screen.balance(balance)
-    screen.say(f'Ledger: {folder}; tables and pages: nicarbon account {out_dir}')
+    values = {name: getattr(chosen.options, name) for name in ('grid', 'pue')}
+    same = [f'--{name} {value}' for name, value in values.items() if value is not None]
+    again = ' '.join(['nicarbon account', shlex.quote(str(out_dir)), *same])
+    screen.say(f'Ledger: {folder}; tables and pages: {again}')
 
 
 def _summary(sharing: Sharing, started: str, chosen: Chosen) -> Summary:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .. import __version__
-from ..bids import label
+from ..entity import label
 from ..errors import InputError, NicarbonError, UsageError
 
 if sys.version_info >= (3, 11):
@@ -255,7 +255,10 @@ def _toml(value: Any) -> Any:
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser whose errors are one line; options are spelled out."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{'allow_abbrev': False, **options})
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in one line, and exit with 2."""

@@ -21,6 +21,7 @@ from typing import Any
 from .. import __version__, bids, ledger, sidecar
 from ..account import PUE, Intensity
 from ..cputime import is_running
+from ..entity import label
 from ..entry import Entry
 from ..errors import InputError, OutputError, StorageError
 from ..grids import parse
@@ -166,15 +167,34 @@ def write(
     files |= _citation(dataset, context)
     paths = [out_dir / name for name in files]
     if not chosen.options.dry_run:
+        if not (out_dir / 'dataset_description.json').exists():
+            scaffold(out_dir)
         for path, text in zip(paths, files.values(), strict=True):
             _save(path, text)
     return Written(tuple(paths), dataset)
 
 
+def scaffold(out_dir: Path, source: Path | None = None) -> None:
+    """Write the files that make a folder a BIDS derivative.
+
+    Parameters
+    ----------
+    out_dir : pathlib.Path
+    source : pathlib.Path, optional
+        The raw dataset.
+    """
+    description = bids.dataset_description(__version__, source, {})
+    _save(out_dir / 'dataset_description.json', json.dumps(description, indent=2) + '\n')
+    _save(out_dir / '.bidsignore', bids.IGNORE)
+    _save(out_dir / 'README.md', bids.README)
+
+
 def _read(out_dir: Path) -> _Facts:
     folders = ledger.folders(out_dir)
     if not folders:
-        raise InputError(f'{out_dir} holds no ledger (logs/*/ledger): run participant first')
+        raise InputError(
+            f'{out_dir} holds no ledger (logs/*/ledger): give the OUT_DIR of a participant run, of recording or of exec'
+        )
     whole, warnings = ledger.read(*folders, running=_running)
     # What markers have cut into sub-stages is shown so; sums stay what they are.
     entries = [piece for entry in leaves(whole) for piece in cut(entry)]
@@ -228,8 +248,8 @@ def _by_subject(summaries: Iterable[Summary]) -> dict[str, list[Summary]]:
         if summary.subject:
             # A ledger is somebody's file, and its labels become paths here.
             if summary.session:
-                bids.label(summary.session, 'ses')
-            grouped[bids.label(summary.subject, 'sub')].append(summary)
+                label(summary.session, 'ses')
+            grouped[label(summary.subject, 'sub')].append(summary)
     return grouped
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -13,12 +12,13 @@ from typing import Any, NoReturn
 
 import tomli_w
 
-from .. import __version__, bids
+from .. import bids
 from ..account import PUE
 from ..errors import MissingExtraError, OutputError, StorageError, UsageError
 from ..grids import parse
 from ..stage import stages
 from .options import Chosen, Options
+from .outputs import scaffold
 
 __all__ = ['participant']
 
@@ -165,11 +165,7 @@ def _prepare(plan: _Plan) -> None:
             f'{FREE_BYTES / 1e6:.0f} MB are needed: choose another with -w'
         )
     plan.log_dir.mkdir(parents=True)
-    description = bids.dataset_description(__version__, plan.bids_dir, {})
-    text = json.dumps(description, indent=2) + '\n'
-    (plan.out_dir / 'dataset_description.json').write_text(text, 'utf-8')
-    (plan.out_dir / '.bidsignore').write_text(bids.IGNORE, 'utf-8')
-    (plan.out_dir / 'README.md').write_text(bids.README, 'utf-8')
+    scaffold(plan.out_dir, plan.bids_dir)
     record = plan.chosen.record() | {'versions': _versions()}
     draft = plan.log_dir / '.config.draft'
     draft.write_text(tomli_w.dumps(record), 'utf-8')

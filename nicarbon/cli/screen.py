@@ -119,8 +119,15 @@ class Screen:
             joules = energy(spent.joules, spent.joules_low, spent.joules_high)
             self.say(f'Lost: {joules} of it, in {lost} stage(s) that failed or were killed.')
         tiers = ', '.join(f'{100 * part:.0f} % {tier}' for tier, part in dataset.tiers.items())
-        zone = total.intensity.zone
-        self.say(f'Energy: {tiers or "not seen"}. Grid: {zone}, {total.intensity.source}.')
+        cached = dataset.outcomes.get('cached', 0)
+        if cached:
+            self.say(f'{cached} stage(s) came from the cache: no new energy.')
+        grid = total.intensity
+        seen = tiers or ('nothing new was spent' if cached else 'not seen')
+        self.say(
+            f'Energy: {seen}. Grid: {grid.zone}, {grid.g_per_kwh:.3g} g/kWh '
+            f'({grid.low:.3g} to {grid.high:.3g}), {grid.source}.'
+        )
 
     def balance(self, balance: Balance) -> None:
         """Where the energy of the host went while a run lasted."""

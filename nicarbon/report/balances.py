@@ -80,12 +80,14 @@ def balance_view(balance: Balance, run: Entry | None, subject: str = '') -> Bala
         terms = [('stages', balance.nodes_joules, 'own'), *terms]
     seen = [r for r in run.readings if r.joules is not None] if run else []
     u_rel = balance.u_rel
+    # A part may be of one component alone: its interval is that of the least known.
+    widest = max((reading.u_rel for reading in seen), default=u_rel)
     unit = scale([balance.host_joules], ENERGY)
     whole = balance.host_joules
     parts, start = [], 0.0
     for name, joules, kind in terms:
         fraction = joules / whole if whole else 0.0
-        number = unit.number(joules, joules / u_rel, joules * u_rel)
+        number = unit.number(joules, joules / widest, joules * widest)
         width = max(0.0, round(100 * fraction, 2))
         parts.append(BalancePart(name, number, percent(fraction), kind, start, width))
         start = round(start + width, 2)

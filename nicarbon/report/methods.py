@@ -21,7 +21,7 @@ _WHOLE = 0.9995
 
 _POLICY = (
     'The energy of a host was attributed to the stages that ran on it window by window: power '
-    'above idle in proportion to CPU time, idle power in proportion to the cores reserved '
+    'above idle in proportion to CPU time, idle power in proportion to the cores (of memory, to the gigabytes) reserved '
     '(policy `reserved`, in line with ISO/IEC 21031:2024). Energy that belonged to no stage was '
     'kept apart and charged to none.'
 )
