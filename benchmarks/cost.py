@@ -111,8 +111,9 @@ def _full_series() -> tuple[float, float]:
     """CPU seconds per hour of looks at a long node, and of glances at a restless tree."""
     from nicarbon.host import cached
     from nicarbon.meters import find
+    from nicarbon.sampler import FIRST_GLANCE_SECONDS
     from nicarbon.series import MAX_WINDOWS
-    from nicarbon.watch import FIRST_GLANCE_SECONDS, WINDOW_SECONDS, Label, Watch
+    from nicarbon.watch import WINDOW_SECONDS, Label, Watch
 
     def spent(action: Callable[[], object], repeats: int) -> float:
         before = time.process_time()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,11 +101,15 @@ def _cpu_only(entry: Entry) -> Entry:
     """Without memory and GPUs, which the counter does not hold."""
     kept = [n for n, reading in enumerate(entry.readings) if reading.component == 'cpu']
     windows = (
-        replace(window, joules=tuple(window.joules[n] for n in kept), uses=())
+        window._replace(
+            joules=tuple(window.joules[n] for n in kept),
+            uses=(),
+            covered=tuple(window.covered[n] for n in kept) if window.covered else (),
+        )
         for window in entry.windows
     )
     readings = tuple(entry.readings[n] for n in kept)
-    return replace(entry, readings=readings, windows=tuple(windows))
+    return entry._replace(readings=readings, windows=tuple(windows))
 
 
 if __name__ == '__main__':
