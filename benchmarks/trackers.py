@@ -12,10 +12,13 @@ import logging
 import os
 import warnings
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 KWH = 3.6e6
 _numbers = itertools.count()
+
+if TYPE_CHECKING:
+    from nicarbon.watch import Watch
 
 
 class Tracker(Protocol):
@@ -41,27 +44,29 @@ class Nicarbon:
 
     def __init__(self, folder: Path, interval: float | None) -> None:  # noqa: ARG002
         import nicarbon.aware  # noqa: F401 - as a carbon-aware node is unpickled
-        from nicarbon import host, meters
-        from nicarbon.watch import WINDOW_SECONDS, Label, Watch
+        from nicarbon.run import watched
+        from nicarbon.watch import Label
 
-        ledger = Path(os.environ['NICARBON_LEDGER'])
-        machine = host.cached(ledger.parent / 'hosts')
-        self.watch = Watch(
-            Label(),
-            machine,
-            meters.find(machine),
-            ledger,
-            window_seconds=interval or WINDOW_SECONDS,
-        )
+        self.context = _every(interval) if interval else watched(Label(node='task'))
 
     def start(self) -> None:
-        self.watch.__enter__()
+        self.watch = self.context.__enter__()
 
     def stop(self) -> dict[str, float | None]:
-        self.watch.__exit__(None, None, None)
+        self.context.__exit__(None, None, None)
         entry = self.watch.entry
         joules = [reading.joules for reading in entry.readings if reading.joules is not None]
         return {'joules': sum(joules), 'cpu_seconds': entry.cpu_seconds}
+
+
+def _every(seconds: float) -> Watch:
+    """A watch with windows of another length than the default."""
+    from nicarbon import host, meters
+    from nicarbon.watch import Label, Watch
+
+    ledger = Path(os.environ['NICARBON_LEDGER'])
+    machine = host.cached(ledger.parent / 'hosts')
+    return Watch(Label(), machine, meters.find(machine), ledger, window_seconds=seconds)
 
 
 class CodeCarbon:
