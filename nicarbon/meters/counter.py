@@ -6,6 +6,7 @@ to all of them; what it showed last is kept by each meter on its own.
 
 from __future__ import annotations
 
+import abc
 import time
 from collections.abc import Callable, Iterable, Sequence
 
@@ -60,7 +61,7 @@ def counted(before: float, now: float, span: float | None, most: float) -> float
     return delta
 
 
-class Counter:
+class Counter(abc.ABC):
     """A count of microjoules.
 
     Parameters
@@ -108,8 +109,9 @@ class Counter:
         """Microjoules that it cannot have counted in so many seconds."""
         return self.max_watts * (seconds + SLACK_SECONDS) * 1e6
 
+    @abc.abstractmethod
     def _fetch(self) -> float | None:
-        raise NotImplementedError
+        """What it shows, in microjoules."""
 
 
 class FileCounter(Counter):

@@ -58,26 +58,7 @@ def balance_view(balance: Balance, run: Entry | None, subject: str = '') -> Bala
     -------
     BalanceView
     """
-    terms = [
-        (
-            'overhead: what ran the stages, and nodes that are not carbon-aware',
-            balance.overhead_joules,
-            'overhead',
-        ),
-        ('unattributed: idle cores and other programs', balance.unattributed_joules, 'rest'),
-    ]
-    if balance.others_joules:
-        others = 'stages and overhead of other runs at the same time'
-        terms.insert(1, (others, balance.others_joules, 'beside'))
-    if subject:
-        own = balance.by_subject.get(subject, 0.0)
-        terms = [
-            (f'stages of sub-{subject}', own, 'own'),
-            ('stages of other subjects', balance.nodes_joules - own, 'others'),
-            *terms,
-        ]
-    else:
-        terms = [('stages', balance.nodes_joules, 'own'), *terms]
+    terms = _terms(balance, subject)
     seen = [r for r in run.readings if r.joules is not None] if run else []
     u_rel = balance.u_rel
     # A part may be of one component alone: its interval is that of the least known.
@@ -108,3 +89,28 @@ def balance_view(balance: Balance, run: Entry | None, subject: str = '') -> Bala
         total=unit.number(whole, whole / u_rel, whole * u_rel),
         shares=tuple(percent(joules / whole if whole else 0.0) for joules in columns),
     )
+
+
+def _terms(balance: Balance, subject: str) -> list[tuple[str, float, str]]:
+    """Where the energy went: what it is called, joules, and its colour."""
+    terms = [
+        (
+            'overhead: what ran the stages, and nodes that are not carbon-aware',
+            balance.overhead_joules,
+            'overhead',
+        ),
+        ('unattributed: idle cores and other programs', balance.unattributed_joules, 'rest'),
+    ]
+    if balance.others_joules:
+        others = 'stages and overhead of other runs at the same time'
+        terms.insert(1, (others, balance.others_joules, 'beside'))
+    if subject:
+        own = balance.by_subject.get(subject, 0.0)
+        terms = [
+            (f'stages of sub-{subject}', own, 'own'),
+            ('stages of other subjects', balance.nodes_joules - own, 'others'),
+            *terms,
+        ]
+    else:
+        terms = [('stages', balance.nodes_joules, 'own'), *terms]
+    return terms
