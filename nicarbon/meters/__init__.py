@@ -5,7 +5,15 @@ look before; what it says of the host is split afterwards (:mod:`nicarbon.share`
 One piece of work has meters of its own, since a counter that wraps is followed
 from look to look.
 
-===========  =====================================================
+===========  ============================================================
+``rapl``     CPU and memory: counters of Intel and AMD, by powercap
+``perf``     the same counters, by performance events
+``hwmon``    CPU: counters and gauges of other kinds; what the node uses
+``nvml``     graphics processors of NVIDIA
+``model``    the load model: power from how busy the host's CPUs are
+``dram``     memory by its size
+``survey``   all of them, and which is the best
+===========  ============================================================
 """
 
 from __future__ import annotations
