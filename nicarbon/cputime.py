@@ -10,8 +10,9 @@ its parent's count did not grow (the parent ignores SIGCHLD, so that the kernel
 throws the count away) is kept as it was last seen; such a tree is looked at
 often.
 
-Nothing is ever reaped here: a child may belong to someone who will ask for its
-exit code. What an orphan used is read from its remains.
+No child that code of this process may have started is reaped: somebody may ask for its
+exit code. What it used is read from its remains. Orphans that were seen below another
+process before they came home are nobody's, and are taken away in the end.
 """
 
 from __future__ import annotations
