@@ -190,12 +190,13 @@ def test_it_is_saved_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_burners_burn_and_end() -> None:
+    others = set(children(os.getpid()))
     with burning(1):
         before, start = busy_seconds(), time.monotonic()
         time.sleep(1.0)
         assert (busy_seconds() - before) / (time.monotonic() - start) > 0.8
-        assert len(children(os.getpid())) == 1
-    assert children(os.getpid()) == []
+        assert len(set(children(os.getpid())) - others) == 1
+    assert set(children(os.getpid())) <= others
 
 
 def test_burners_die_with_their_parent() -> None:
