@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,13 @@ from nicarbon import demo
 from nicarbon.entry import Entry, Reading, Window
 
 CPU = Reading('cpu', None, 2.0, 'model:tdp-linear', 'modelled', 'host', 2.0)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def signals_as_they_are() -> None:
+    """A shell that runs tests in the background ignores these, and so would all children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

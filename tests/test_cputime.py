@@ -180,6 +180,7 @@ def test_what_still_runs_counts_before_it_ends() -> None:
     finally:
         child.kill()
         child.wait()
+        clock.finish()
 
 
 @pytest.mark.parametrize('first', ['clock', 'child'])
