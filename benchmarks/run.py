@@ -41,7 +41,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> list[Table]:
         return table
 
     started = done(cost.starting(ledger, 1 if quick else 3))
-    done(cost.sampling(ledger, 8 if quick else 120))
+    done(cost.sampling(ledger, 60 if quick else 120))
     done(cost.command_line(folder))
     done(cpu_time.seen(ledger, quick=quick))
     names = ('nicarbon', 'codecarbon process') if quick else side_by_side.SHOWN
