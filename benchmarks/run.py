@@ -44,8 +44,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> list[Table]:
     done(cost.sampling(ledger, 60 if quick else 120))
     done(cost.command_line(folder))
     done(cpu_time.seen(ledger, quick=quick))
-    names = ('nicarbon', 'codecarbon process') if quick else side_by_side.SHOWN
-    done(side_by_side.compared(folder, 2.0 if quick else 8.0, names))
+    done(side_by_side.compared(folder, 3.0 if quick else 8.0, side_by_side.SHOWN))
     nodes = arguments.nodes or (50 if quick else 1000)
     pairs = arguments.pairs or (1 if quick else 3)
     done(workflow.ratios(nodes, pairs, cost.warm_ms(started)))
@@ -72,7 +71,7 @@ def document(tables: list[Table], command: str, seconds: float) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--quick', action='store_true', help='in three minutes, and roughly')
+    parser.add_argument('--quick', action='store_true', help='in some six minutes, and roughly')
     parser.add_argument('--nodes', type=int, help='of the Nipype workflow (1000)')
     parser.add_argument('--pairs', type=int, help='how often it runs, metered and not (3)')
     parser.add_argument('--output', type=Path, help='where to write (RESULTS.md; quick: nowhere)')

@@ -73,8 +73,8 @@ class TreeClock:
         self._foreign = set() if adopt else set(self._tree)
         self._orphans: set[_Key] = set()
         self._stirred = False
-        self._waited = _rusage()[1]
-        self._start = sum(_rusage()) + self._living()
+        own, self._waited = _rusage()
+        self._start = own + self._waited + self._living()
         self._lost = self._most = 0.0
 
     @property
@@ -189,7 +189,7 @@ class _Subreaper:
         with cls._lock:
             cls._holders -= 1
             if cls._holders == 0 and not cls._before:
-                _subreaper(False)
+                _set_subreaper(False)
 
 
 def process_start(pid: int) -> str:
@@ -245,8 +245,14 @@ def _subreaper(wanted: bool) -> bool:  # noqa: FBT001 - prctl's own argument
     before = ctypes.c_int(0)
     libc.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(before), 0, 0, 0)
     if bool(before.value) != wanted:
-        libc.prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
+        _set_subreaper(wanted)
     return bool(before.value)
+
+
+def _set_subreaper(wanted: bool) -> None:  # noqa: FBT001 - prctl's own argument
+    libc = _libc()
+    if libc is not None:
+        libc.prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
 
 
 def _rusage() -> tuple[float, float]:

@@ -69,7 +69,8 @@ class _Plan:
         elif now >= self._glance:
             # The first seconds have windows of their own, ever longer ones, so that what
             # is killed early has left something.
-            early = not self._watch.restless and self._step >= FIRST_WINDOW_SECONDS
+            long = FIRST_WINDOW_SECONDS <= self._step < self._watch.window_seconds
+            early = long and not self._watch.restless
             (self._watch.look if early else self._watch.glance)()
         else:
             return
