@@ -69,9 +69,16 @@ class Checkpoint:
         lines = [to_line(entry._replace(windows=())), *map(window_line, entry.windows)]
         lines += [ENDED] if ended else []
         os.makedirs(self._key[1], exist_ok=True)
-        old, self._file = self._file, _File.open(f'{self.path}.draft', os.O_TRUNC)
-        self._write('\n'.join(lines) + '\n', at=0)
-        os.replace(self.path, old.path)
+        old, size = self._file, self._size
+        self._file = _File.open(f'{self.path}.draft', os.O_TRUNC)
+        try:
+            self._write('\n'.join(lines) + '\n', at=0)
+            os.replace(self.path, old.path)
+        except OSError:
+            # The old one holds all that it did, and goes on.
+            os.close(self._file.handle)
+            self._file, self._size = old, size
+            raise
         self._file = self._file._replace(path=old.path)
         if old.is_open:
             os.close(old.handle)

@@ -162,3 +162,16 @@ def test_values_that_no_counter_shows_are_passed_over(
     entries, warnings = ledger.read(tmp_path)
     assert entries == [good]
     assert len(warnings) == 4
+
+
+def test_a_checkpoint_that_cannot_be_rewritten_stays(tmp_path: Path, make_entry) -> None:
+    entry, window = make_entry(), Window(0.0, 1.0, 0.5, 1.0, (3.0,))
+    checkpoint = Checkpoint(tmp_path, 'h-1-1')
+    checkpoint.begin(entry)
+    checkpoint.extend(window)
+    Path(f'{checkpoint.path}.draft').symlink_to('/dev/full')
+    with pytest.raises(OSError, match='space'):
+        checkpoint.rewrite(entry)
+    checkpoint.extend(window)
+    (killed,), _ = ledger.read(tmp_path)
+    assert killed.seconds == 2.0
