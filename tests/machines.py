@@ -61,3 +61,17 @@ def on_machine(tree: Path, *words: object, uid: int | None = None) -> list[str]:
         command = [*user, '--bounding-set=-all', *command]
     script = MOUNT.format(tree=shlex.quote(str(tree))) + f'exec {shlex.join(command)}'
     return ['unshare', '-m', '--propagation', 'private', 'sh', '-c', script]
+
+
+def children(pid: int) -> list[int]:
+    """Processes that the main thread of a process has started."""
+    text = Path(f'/proc/{pid}/task/{pid}/children').read_text()
+    return [int(word) for word in text.split()]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; its remains do not."""
+    try:
+        return 'zombie' not in Path(f'/proc/{pid}/status').read_text()
+    except OSError:
+        return False

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from command import nicarbon
-from machines import namespaces, on_machine, powercap
+from machines import alive, children, namespaces, on_machine, powercap
 from powercap import Powercap
 
 from nicarbon import host
@@ -116,7 +116,7 @@ def test_an_end_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) ->
         ) as program:
             line = next(line for line in program.stdout if 'cores busy' in line)
             deadline = time.monotonic() + 10.0
-            while not (burners := below(program.pid)) and time.monotonic() < deadline:
+            while not (burners := children(program.pid)) and time.monotonic() < deadline:
                 time.sleep(0.05)
             assert burners, line
             os.killpg(program.pid, number)  # As a terminal does: everybody in the group.
@@ -129,15 +129,3 @@ def test_an_end_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) ->
         time.sleep(0.05)
     assert not any(map(alive, burners))
     assert not (tmp_path / 'out').exists()
-
-
-def below(pid: int) -> list[int]:
-    text = Path(f'/proc/{pid}/task/{pid}/children').read_text()
-    return [int(word) for word in text.split()]
-
-
-def alive(pid: int) -> bool:
-    try:
-        return 'zombie' not in Path(f'/proc/{pid}/status').read_text()
-    except OSError:
-        return False

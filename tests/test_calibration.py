@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from machines import powercap
+from machines import alive, children, powercap
 from values import replace
 
 from nicarbon import host
@@ -215,18 +215,6 @@ def test_burners_die_with_their_parent() -> None:
     while any(alive(pid) for pid in burners) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(alive(pid) for pid in burners)
-
-
-def children(pid: int) -> list[int]:
-    text = Path(f'/proc/{pid}/task/{pid}/children').read_text()
-    return [int(word) for word in text.split()]
-
-
-def alive(pid: int) -> bool:
-    try:
-        return 'zombie' not in Path(f'/proc/{pid}/status').read_text()
-    except OSError:
-        return False
 
 
 @pytest.fixture
