@@ -203,8 +203,12 @@ TRACKERS: dict[str, Any] = {
 }
 
 
-def make(tool: str, folder: Path, interval: float | None = None) -> Tracker:
-    """Import a tracker and make it ready to start."""
+def silence() -> None:
+    """Keep what trackers say out of the answers; once per process, outside what is timed."""
     logging.disable(logging.WARNING)
     warnings.simplefilter('ignore')
+
+
+def make(tool: str, folder: Path, interval: float | None = None) -> Tracker:
+    """Import a tracker and make it ready to start."""
     return TRACKERS[tool](folder, interval)

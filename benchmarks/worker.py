@@ -112,6 +112,7 @@ ACTIONS: dict[str, Callable[[dict[str, Any], Path], dict[str, Any]]] = {
 
 def main() -> None:
     request = json.loads(sys.argv[1])
+    trackers.silence()
     with tempfile.TemporaryDirectory() as folder:
         answer = ACTIONS[request['do']](request, Path(folder))
         print('RESULT', json.dumps(answer), flush=True)

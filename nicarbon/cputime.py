@@ -24,8 +24,9 @@ import os
 import resource
 import signal
 import threading
-from pathlib import Path
 from typing import NamedTuple
+
+from .kernel import text
 
 __all__ = ['TreeClock', 'adopts_orphans', 'is_running', 'process_start']
 
@@ -299,10 +300,7 @@ def _descendants(root: _Key) -> dict[_Key, _Process]:
 
 
 def _ignores_sigchld(pid: int) -> bool:
-    try:
-        status = Path(f'/proc/{pid}/status').read_text()
-    except OSError:
-        return False
+    status = text(f'/proc/{pid}/status')
     mask = status.partition('SigIgn:')[2].partition('\n')[0].strip()
     return bool(int(mask or '0', 16) & _SIGCHLD_BIT)
 
@@ -311,18 +309,14 @@ def _children(pid: int) -> set[int]:
     """Children of all threads of a process."""
     found: set[int] = set()
     try:
-        for thread in os.listdir(f'/proc/{pid}/task'):
-            with open(f'/proc/{pid}/task/{thread}/children', 'rb') as file:
-                found.update(int(child) for child in file.read().split())
+        threads = os.listdir(f'/proc/{pid}/task')
     except OSError:
-        pass  # The process ended while we looked.
+        return found  # The process ended while we looked.
+    for thread in threads:
+        found.update(map(int, text(f'/proc/{pid}/task/{thread}/children').split()))
     return found
 
 
 def _stat(pid: int) -> list[str]:
     """Fields of ``/proc/<pid>/stat`` from the state on (the name before may hold spaces)."""
-    try:
-        with open(f'/proc/{pid}/stat') as file:
-            return file.read().rpartition(')')[2].split()
-    except OSError:
-        return []
+    return text(f'/proc/{pid}/stat', 1024).rpartition(')')[2].split()

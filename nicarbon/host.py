@@ -37,6 +37,8 @@ U_CALIBRATED = 1.5
 """Uncertainty at 95 % of a line between powers that were measured on this machine: it
 bends, and equal CPU seconds may cost unequal energy."""
 
+_TICKS_PER_SECOND = os.sysconf('SC_CLK_TCK')
+
 _LAYOUT = 2
 """Of the files that are kept for the user; raise it when what is probed changes."""
 
@@ -292,11 +294,12 @@ def busy_seconds() -> float | None:
         not work; guests are in user already; what a hypervisor stole was not
         done here. None where there is no ``/proc/stat``.
     """
-    line = text('/proc/stat', 256).partition('\n')[0].split()
+    line = text('/proc/stat', 256).split(None, 8)
     if len(line) < 8:
         return None
-    user, nice, system, _idle, _iowait, irq, softirq = (int(ticks) for ticks in line[1:8])
-    return (user + nice + system + irq + softirq) / os.sysconf('SC_CLK_TCK')
+    _, user, nice, system, _idle, _iowait, irq, softirq, *_ = line
+    ticks = int(user) + int(nice) + int(system) + int(irq) + int(softirq)
+    return ticks / _TICKS_PER_SECOND
 
 
 def slept_seconds() -> float:
