@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'calibration': {'burn', 'entry', 'errors', 'files', 'host', 'meters'},
     'surroundings': {'calibration', 'cgroup', 'host', 'kernel'},
     'doctor': SEEING | {'calibration', 'files', 'surroundings'},
-    'cputime': {'errors'},
+    'cputime': {'kernel'},
     'cgroup': {'cputime', 'errors'},
     'sampler': set(),
     'watch': SEEING,
