@@ -1,7 +1,9 @@
 """The stages of the pipelines that nicarbon knows, as data.
 
 One TOML file per tool in ``nicarbon/data`` has one table per stage; a stage
-with ``hemi = true`` is unfolded into its left and right half here.
+with ``hemi = true`` is unfolded into its left and right half here. Where versions of a
+tool differ, the file lists the order of each version, and rows that stand for some
+versions only.
 """
 
 from __future__ import annotations
@@ -20,11 +22,14 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ['TOOLS', 'Stage', 'stages']
+__all__ = ['HEMIS', 'TOOLS', 'Hemi', 'Stage', 'stages', 'variants', 'versions']
 
 Hemi = Literal['', 'lh', 'rh']
 
-TOOLS = ('structural',)
+HEMIS: tuple[Hemi, ...] = ('lh', 'rh')
+"""FreeSurfer's names of the left and the right hemisphere."""
+
+TOOLS = ('structural', 'freesurfer')
 """Pipelines with a stage table."""
 
 
@@ -43,12 +48,36 @@ class Stage:
     flag : str
         Command-line flag that runs it; empty for Python stages.
     hemi : {'', 'lh', 'rh'}
+    group : str
+        Directive that it belongs to, such as ``autorecon1``.
     needs, makes : tuple of str
-        Files by their BIDS entities and suffix.
+        Files: by BIDS entities and suffix, or by the names that :meth:`path` knows.
+    touch : str
+        File of the subject's ``touch`` folder that tells that it is through.
+    also : tuple of str
+        Further stages that the tool runs with it, whether asked to or not.
+    markers : tuple of str
+        What the tool's log prints when a part of it begins.
+    binaries : tuple of str
+        Programs that it runs.
+    expert : str
+        A line of expert options that it cannot do without.
+    threads : bool
+        Whether any of its programs uses more than one.
+    memory_gb : float
+        Memory to reserve, in GB.
     cites : tuple of str
         DOIs.
     says : str
         Sentence for the methods section of a paper.
+
+    Examples
+    --------
+    >>> smooth = next(stage for stage in stages('freesurfer') if stage.name == 'smooth1')
+    >>> smooth.key, smooth.flag, smooth.makes
+    ('smooth1_lh', '-smooth1', ('smoothwm_nofix',))
+    >>> smooth.path('smoothwm_nofix')
+    'surf/lh.smoothwm.nofix'
     """
 
     tool: str
@@ -56,19 +85,77 @@ class Stage:
     title: str
     flag: str = ''
     hemi: Hemi = ''
+    group: str = ''
     needs: tuple[str, ...] = ()
     makes: tuple[str, ...] = ()
+    touch: str = ''
+    also: tuple[str, ...] = ()
+    markers: tuple[str, ...] = ()
+    binaries: tuple[str, ...] = ()
+    expert: str = ''
+    threads: bool = False
+    memory_gb: float = 1.0
     cites: tuple[str, ...] = ()
     says: str = ''
 
+    @property
+    def key(self) -> str:
+        """What tells it from all other stages of its tool."""
+        return f'{self.name}_{self.hemi}' if self.hemi else self.name
+
+    @property
+    def label(self) -> str:
+        """Its title, with the hemisphere."""
+        return f'{self.title} {self.hemi}'.rstrip()
+
+    def path(self, name: str) -> str:
+        """Where a file is, below the subject's folder.
+
+        Parameters
+        ----------
+        name : str
+            One of ``needs`` or ``makes``.
+
+        Returns
+        -------
+        str
+        """
+        known = _table(self.tool)['files']
+        if name in known:
+            return str(known[name].format(hemi=self.hemi))
+        hemi, _, rest = name.partition('_')
+        return str(known[rest].format(hemi=hemi))
+
+
+def versions(tool: str) -> tuple[int, ...]:
+    """Major versions of a tool whose stages are known, oldest first.
+
+    Parameters
+    ----------
+    tool : {'structural', 'freesurfer'}
+
+    Returns
+    -------
+    tuple of int
+        Empty where versions do not differ.
+
+    Examples
+    --------
+    >>> versions('structural')
+    ()
+    """
+    return tuple(sorted(int(version) for version in _table(tool).get('order', ())))
+
 
 @cache
-def stages(tool: str) -> tuple[Stage, ...]:
+def stages(tool: str, version: int | None = None) -> tuple[Stage, ...]:
     """Stages of a pipeline, in order.
 
     Parameters
     ----------
-    tool : {'structural'}
+    tool : {'structural', 'freesurfer'}
+    version : int, optional
+        Major version; the newest that is known by default.
 
     Returns
     -------
@@ -77,7 +164,7 @@ def stages(tool: str) -> tuple[Stage, ...]:
     Raises
     ------
     UsageError
-        When there is no such table.
+        When there is no such table, or the version is not in it.
 
     Examples
     --------
@@ -86,19 +173,67 @@ def stages(tool: str) -> tuple[Stage, ...]:
     >>> stages('spm')
     Traceback (most recent call last):
     ...
-    nicarbon.errors.UsageError: no stage table for 'spm': there is structural
+    nicarbon.errors.UsageError: no stage table for 'spm': there is structural, freesurfer
     """
+    known = versions(tool)
+    if not known:
+        return tuple(stage for row in _table(tool)['stage'] for stage in _unfold(tool, row))
+    version = known[-1] if version is None else version
+    if version not in known:
+        numbers = ', '.join(map(str, known))
+        raise UsageError(f'no stages of {tool} {version}: those of {numbers} are known')
+    names = _table(tool)['order'][str(version)]
+    return tuple(stage for name in names for stage in _unfold(tool, _row(tool, name, version)))
+
+
+@cache
+def variants(tool: str, name: str) -> tuple[Stage, ...]:
+    """What a stage is in the versions of a tool, of a stage of both hemispheres the left.
+
+    Parameters
+    ----------
+    tool, name : str
+
+    Returns
+    -------
+    tuple of Stage
+        The newest first; empty when there is no such stage.
+    """
+    rows = [row for row in _table(tool)['stage'] if row['name'] == name]
+    return tuple(next(_unfold(tool, row)) for row in rows)
+
+
+@cache
+def _table(tool: str) -> dict[str, Any]:
     if tool not in TOOLS:
         msg = f'no stage table for {tool!r}: there is {", ".join(TOOLS)}'
         raise UsageError(msg)
-    table = tomllib.loads((files('nicarbon') / 'data' / f'{tool}.toml').read_text('utf-8'))
-    return tuple(stage for row in table['stage'] for stage in _unfold(tool, row))
+    return tomllib.loads((files('nicarbon') / 'data' / f'{tool}.toml').read_text('utf-8'))
+
+
+def _row(tool: str, name: str, version: int) -> dict[str, Any]:
+    """That of this version, or else that of all."""
+    rows = [row for row in _table(tool)['stage'] if row['name'] == name]
+    ours = [row for row in rows if version in row.get('versions', ())]
+    return next(iter(ours or [row for row in rows if 'versions' not in row]))
 
 
 def _unfold(tool: str, row: dict[str, Any]) -> Iterator[Stage]:
     values: dict[str, Any] = {
-        key: tuple(v) if isinstance(v, list) else v for key, v in row.items()
+        key: tuple(v) if isinstance(v, list) else v for key, v in row.items() if key != 'versions'
     }
-    sides: tuple[Hemi, ...] = ('lh', 'rh') if values.pop('hemi', False) else ('',)
-    for hemi in sides:
-        yield Stage(tool=tool, hemi=hemi, **values)
+    both = values.pop('hemi', False)
+    if not both:
+        known = _table(tool).get('files', {})
+        for field in ('needs', 'makes'):
+            names = values.get(field, ())
+            values[field] = tuple(one for name in names for one in _sides(name, known))
+    touch = values.pop('touch', '')
+    for hemi in HEMIS if both else ('',):
+        yield Stage(tool=tool, hemi=hemi, touch=touch.format(hemi=hemi), **values)
+
+
+def _sides(name: str, known: dict[str, str]) -> tuple[str, ...]:
+    """Of a file that is there once for each hemisphere, both."""
+    paired = '{hemi}' in known.get(name, '')
+    return tuple(f'{hemi}_{name}' for hemi in HEMIS) if paired else (name,)
