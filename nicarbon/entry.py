@@ -9,8 +9,8 @@ import math
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, get_args
 
-__all__ = ['Entry', 'Kind', 'Outcome', 'Part', 'Reading', 'Scope', 'Tier', 'Use', 'Window']
-__all__ += ['check']
+__all__ = ['Command', 'Entry', 'Kind', 'Outcome', 'Part', 'Reading', 'Scope', 'Tier', 'Use']
+__all__ += ['Window', 'check']
 
 
 Tier = Literal['measured', 'modelled', 'assumed']
@@ -150,6 +150,37 @@ class Part(NamedTuple):
     seconds: float
 
 
+class Command(NamedTuple):
+    """A program that an entry ran, as the program that ran it says.
+
+    Commands never add to a total: what they used is in their entry.
+
+    Parameters
+    ----------
+    name : str
+    start : float
+        Start in seconds of the host's monotonic clock.
+    seconds : float
+        Wall time.
+    user_seconds, system_seconds : float
+        CPU time.
+    peak_memory_gb : float or None
+        Largest resident set, in GB.
+    """
+
+    name: str
+    start: float
+    seconds: float
+    user_seconds: float
+    system_seconds: float
+    peak_memory_gb: float | None = None
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time, in seconds."""
+        return self.user_seconds + self.system_seconds
+
+
 class Entry(NamedTuple):
     """One line of the ledger: one node run once, or the run as a whole.
 
@@ -197,6 +228,8 @@ class Entry(NamedTuple):
         Time that the host slept meanwhile; it is no part of ``seconds``.
     parts : tuple of Part
         Sub-stages, in order of time.
+    commands : tuple of Command
+        Programs that it ran, in order of time.
     """
 
     entry_id: str
@@ -224,6 +257,7 @@ class Entry(NamedTuple):
     host_memory_gb: float | None = None
     suspended_seconds: float = 0.0
     parts: tuple[Part, ...] = ()
+    commands: tuple[Command, ...] = ()
 
     @property
     def start(self) -> float | None:
@@ -245,6 +279,7 @@ _MAY_BE_NONE = {
     'idle_watts',
     'joules',
     'own_seconds',
+    'peak_memory_gb',
     'reserved_memory_gb',
 }
 
@@ -262,7 +297,7 @@ def check(entry: Entry) -> None:
         Names the field.
     """
     uses = [use for window in entry.windows for use in window.uses if use is not None]
-    records: list[Any] = [entry, *entry.readings, *entry.windows, *uses, *entry.parts]
+    records: list[Any] = [entry, *entry.readings, *entry.windows, *uses, *entry.parts, *entry.commands]
     for record in records:
         for name, value in zip(record._fields, record, strict=True):
             if not isinstance(value, tuple):
