@@ -52,11 +52,6 @@ def starting(ledger: Path, repeats: int) -> Table:
     return table
 
 
-def warm_ms(table: Table) -> float:
-    """nicarbon's figure for a later start and stop."""
-    return next(floor.value for floor in table.floors if floor.name.startswith('later'))
-
-
 def sampling(ledger: Path, seconds: float) -> Table:
     """CPU time of a tracker around a child that sleeps."""
     table = Table(

@@ -40,14 +40,14 @@ def measure(arguments: argparse.Namespace, folder: Path) -> list[Table]:
         print(f'\n{table.markdown()}', flush=True)
         return table
 
-    started = done(cost.starting(ledger, 1 if quick else 3))
+    done(cost.starting(ledger, 1 if quick else 3))
     done(cost.sampling(ledger, 60 if quick else 120))
     done(cost.command_line(folder))
     done(cpu_time.seen(ledger, quick=quick))
     done(side_by_side.compared(folder, 3.0 if quick else 8.0, side_by_side.SHOWN))
     nodes = arguments.nodes or (50 if quick else 1000)
     pairs = arguments.pairs or (1 if quick else 3)
-    done(workflow.ratios(nodes, pairs, cost.warm_ms(started)))
+    done(workflow.ratios(nodes, pairs))
     return tables
 
 

@@ -1,8 +1,8 @@
 """A Nipype workflow of many short commands, metered and not, in turns.
 
 ``workflow.py NODES METERED FOLDER [CGROUP]`` runs one of them, and tells as JSON its
-wall seconds and, by the control group that it joins, the CPU seconds of all its
-processes.
+wall seconds, by the control group that it joins the CPU seconds of all its processes,
+and what metering used in the workers.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ def run(nodes: int, folder: Path, group: str, *, metered: bool) -> dict[str, flo
     """Run the workflow in this process and its workers."""
     if group:
         cgroup.join(group)
+    import probe
     from nipype import Node, Workflow, config, logging
     from nipype.interfaces.base import CommandLine
 
     from nicarbon import recording
-    from nicarbon.aware import CarbonNode
     from nicarbon.host import busy_seconds
 
     # Nipype's main loop looks for finished nodes every two seconds by default.
@@ -39,7 +39,7 @@ def run(nodes: int, folder: Path, group: str, *, metered: bool) -> dict[str, flo
     config.set('monitoring', 'enabled', 'false')
     for name in ('workflow', 'utils', 'interface'):
         logging.getLogger(f'nipype.{name}').setLevel('ERROR')
-    kind = CarbonNode if metered else Node
+    kind = probe.ProbedNode if metered else Node
     workflow = Workflow('bench', base_dir=str(folder))
     workflow.add_nodes([kind(CommandLine('/bin/true'), name=f'n{i}') for i in range(nodes)])
     with recording(folder) if metered else contextlib.nullcontext():
@@ -50,10 +50,11 @@ def run(nodes: int, folder: Path, group: str, *, metered: bool) -> dict[str, flo
         host = (busy_seconds() or 0.0) - host
         cpu = cgroup.cpu_seconds(group) - before if group else 0.0
     others = (host - cpu) / wall if group else 0.0
-    return {'wall': wall, 'cpu': cpu, 'others': others}
+    metering = probe.seconds_per_node(folder)
+    return {'wall': wall, 'cpu': cpu, 'others': others, 'metering': metering}
 
 
-def ratios(nodes: int, repeats: int, watch_ms: float) -> Table:
+def ratios(nodes: int, repeats: int) -> Table:
     """Metered over not, pair by pair; the order within a pair changes."""
     found: list[tuple[dict[str, float], dict[str, float]]] = []
     for number in range(repeats):
@@ -62,13 +63,14 @@ def ratios(nodes: int, repeats: int, watch_ms: float) -> Table:
         found.append((pair[False], pair[True]))
         print(f'  workflow, pair {number + 1} of {repeats}: {pair}', flush=True)
     others = statistics.mean(each['others'] for pair in found for each in pair)
-    bare_ms = statistics.median(bare['wall'] for bare, _ in found) / nodes * PROCESSES * 1e3
     table = Table(
         f'{nodes} nodes of `/bin/true` under MultiProc, {PROCESSES} processes',
-        ('', 'not metered', 'metered', 'ratio (median)', 'ratios of the pairs'),
+        ('', 'not metered', 'metered', 'ratio (median)', 'ratios of the pairs', 'noise'),
         note=f'{repeats} pairs, A/B and B/A in turns, each in fresh processes. Other programs kept '
-        f'{others:.2f} cores busy meanwhile: with more than a few hundredths, ratios of wall time '
-        'say little, and the last row most.',
+        f'{others:.2f} cores busy meanwhile. *noise*: the longest unmetered run over the shortest; '
+        'ratios that differ from 1 by less say nothing. The last row counts, in the workers, the '
+        'CPU time that a metered node took beside its work (sampling included), against all that '
+        'the unmetered run took.',
     )
     for name, key in (('wall time, s', 'wall'), ('CPU time of all processes, s', 'cpu')):
         pairs = [(bare[key], metered[key]) for bare, metered in found]
@@ -78,23 +80,25 @@ def ratios(nodes: int, repeats: int, watch_ms: float) -> Table:
         spread = ', '.join(f'{quotient:.3f}' for quotient in quotients)
         median = statistics.median(quotients)
         bare, metered = (statistics.median(column) for column in zip(*pairs, strict=True))
-        row = Row((name, f'{bare:.1f}', f'{metered:.1f}', f'{median:.4f}', spread))
-        table.rows.append(row)
-        table.floor(f'{name.partition(",")[0]} of the workflow, ratio', median, 1.01)
-    share = 1 + watch_ms / bare_ms
-    table.rows.append(
-        Row(
-            (
-                'one warm watch in one node, ms',
-                f'{bare_ms:.1f}',
-                f'{bare_ms + watch_ms:.1f}',
-                f'{share:.4f}',
-                'computed, free of noise',
-            )
-        )
-    )
-    table.floor('a warm watch in a node, ratio', share, 1.01)
+        runs = [bare for bare, _ in pairs]
+        noise = f'×{max(runs) / min(runs):.3f}'
+        figures = (f'{bare:.1f}', f'{metered:.1f}', f'{median:.4f}', spread, noise)
+        table.rows.append(Row((name, *figures)))
+    _metering(table, found, nodes)
     return table
+
+
+def _metering(
+    table: Table, found: list[tuple[dict[str, float], dict[str, float]]], nodes: int
+) -> None:
+    """What metering used of its own, over what the workflow uses without it."""
+    cost = statistics.mean(metered['metering'] for _, metered in found)
+    # Without a control group, of the wall time of both processes.
+    whole = statistics.median(bare['cpu'] or bare['wall'] * PROCESSES for bare, _ in found) / nodes
+    share = 1 + cost / whole
+    figures = (f'{whole * 1e3:.1f}', f'{(whole + cost) * 1e3:.1f}', f'{share:.4f}', 'counted', '')
+    table.rows.append(Row(('CPU time of a node, ms', *figures)))
+    table.floor('metering, share of a node of /bin/true', share, 1.01)
 
 
 def _fresh(nodes: int, *, metered: bool) -> dict[str, float]:

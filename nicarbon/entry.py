@@ -297,7 +297,14 @@ def check(entry: Entry) -> None:
         Names the field.
     """
     uses = [use for window in entry.windows for use in window.uses if use is not None]
-    records: list[Any] = [entry, *entry.readings, *entry.windows, *uses, *entry.parts, *entry.commands]
+    records: list[Any] = [
+        entry,
+        *entry.readings,
+        *entry.windows,
+        *uses,
+        *entry.parts,
+        *entry.commands,
+    ]
     for record in records:
         for name, value in zip(record._fields, record, strict=True):
             if not isinstance(value, tuple):
