@@ -22,10 +22,10 @@ SUFFIX = '.cost'
 class _Bare(Node):
     """Notes what the node itself used, with all that Nipype does around its work."""
 
-    def _run_command(self, execute: Any, copyfiles: Any = True) -> Any:
+    def _run_command(self, *how: Any, **also: Any) -> Any:
         begin = time.thread_time()
         try:
-            return super()._run_command(execute, copyfiles)
+            return super()._run_command(*how, **also)
         finally:
             self.work_seconds = time.thread_time() - begin
 
@@ -33,10 +33,10 @@ class _Bare(Node):
 class ProbedNode(CarbonNode, _Bare):
     """All other CPU time of the process meanwhile is metering's, the sampler's included."""
 
-    def _run_command(self, execute: Any, copyfiles: Any = True) -> Any:
+    def _run_command(self, *how: Any, **also: Any) -> Any:
         begin = time.process_time()
         try:
-            return super()._run_command(execute, copyfiles)
+            return super()._run_command(*how, **also)
         finally:
             seconds = time.process_time() - begin - self.work_seconds
             with Path(self.base_dir, f'{os.getpid()}{SUFFIX}').open('a') as file:
