@@ -13,6 +13,7 @@
     ├── LedgerError             65   a ledger that this version cannot read
     ├── UnavailableError        69   what this command needs is not on this machine
     │   └── MissingExtraError   69   a package that this command needs is not installed
+    ├── StageError               1   a program that a stage runs has failed
     ├── BusyError               75   the machine is too busy to be measured: try again later
     ├── OutputError             73   an output that cannot be created
     └── StorageError            74   reading or writing failed half-way (disk full, say)
@@ -40,6 +41,7 @@ __all__ = [
     'NicarbonError',
     'OutputError',
     'SelectionError',
+    'StageError',
     'StorageError',
     'UnavailableError',
     'UsageError',
@@ -129,6 +131,10 @@ class UnavailableError(NicarbonError):
 
 class MissingExtraError(UnavailableError):
     """Raised when an optional package is needed; names the extra to install."""
+
+
+class StageError(NicarbonError):
+    """Raised when a program that a stage runs has failed; names its log."""
 
 
 class BusyError(NicarbonError):

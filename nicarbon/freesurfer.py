@@ -17,7 +17,8 @@ from typing import NamedTuple
 from .errors import BusyError, InputError, UnavailableError, UsageError
 from .stage import Stage, versions
 
-__all__ = ['FreeSurfer', 'environment', 'find', 'finished', 'is_complete', 'require', 'vacate']
+__all__ = ['FreeSurfer', 'environment', 'find', 'finished', 'is_complete', 'require', 'touch']
+__all__ += ['vacate']
 
 LONGEST_PATH = 185
 """Characters of a subject's folder: FastSurfer refuses longer ones, since programs of
@@ -131,7 +132,7 @@ def environment(
         return given
     script = freesurfer.home / 'SetUpFreeSurfer.sh'
     done = subprocess.run(
-        ['bash', '-c', '. "$1" >/dev/null 2>&1; env -0', 'bash', script],
+        ['bash', '-c', '. "$1" >/dev/null 2>&1; env -0', 'bash', script],  # noqa: S607
         env={**environ, 'FREESURFER_HOME': str(freesurfer.home)},
         capture_output=True,
         text=True,
@@ -219,7 +220,7 @@ def _require_folder(folder: Path) -> None:
 def _running(flag: Path) -> str:
     """What a file says that recon-all leaves while it runs, and what to do."""
     text = flag.read_text('utf-8', errors='replace')
-    said = dict(re.findall(r'^(\w+)\s+(\S.*?)\s*$', text, re.M))
+    said = dict(re.findall(r'^(\w+)\s+(\S.*?)\s*$', text, re.MULTILINE))
     who = f'process {said.get("PROCESSID", "?")} on {said.get("HOST", "?")}'
     here = said.get('HOST', '').partition('.')[0] == socket.gethostname().partition('.')[0]
     gone = here and not Path('/proc', said.get('PROCESSID', '?')).exists()
@@ -244,23 +245,39 @@ def finished(stage: Stage, folder: Path) -> bool:
     -------
     bool
         True when all that it makes is there, the file that is touched when it is through
-        too, and nothing that it needs is newer. Of a stage that recon-all leaves no
-        touch file for, nicarbon leaves one.
+        too, and nothing that it needs is newer. Of a stage for which recon-all touches no
+        file of its own, nicarbon does (:func:`touch`); where it was not at work, what the
+        stage makes has to do.
     """
-    touch = folder / 'touch' / f'{stage.touch or own_touch(stage)}.touch'
     made = [folder / stage.path(name) for name in stage.makes]
     if not all(path.exists() for path in made):
         return False
-    if not touch.exists():
-        return False
+    touched = _touch_file(stage, folder)
+    if not touched.exists():
+        if stage.touch or not made or any(folder.glob('touch/nicarbon.*')):
+            return False
+        touched = min(made, key=lambda path: path.stat().st_mtime)
     needed = (folder / stage.path(name) for name in stage.needs)
-    through = touch.stat().st_mtime
+    through = touched.stat().st_mtime
     return all(path.exists() and path.stat().st_mtime <= through for path in needed)
 
 
-def own_touch(stage: Stage) -> str:
-    """Name of the touch file that nicarbon leaves for a stage."""
-    return f'nicarbon.{stage.key}'
+def touch(stage: Stage, folder: Path) -> None:
+    """Note that a stage is through, where recon-all does not.
+
+    Parameters
+    ----------
+    stage : Stage
+    folder : pathlib.Path
+        The subject's.
+    """
+    path = _touch_file(stage, folder)
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+
+
+def _touch_file(stage: Stage, folder: Path) -> Path:
+    return folder / 'touch' / f'{stage.touch or f"nicarbon.{stage.key}"}.touch'
 
 
 def is_complete(folder: Path) -> bool:

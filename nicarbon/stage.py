@@ -22,7 +22,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ['HEMIS', 'TOOLS', 'Hemi', 'Stage', 'stages', 'variants', 'versions']
+__all__ = ['HEMIS', 'TOOLS', 'Hemi', 'Stage', 'find_stage', 'stages', 'variants', 'versions']
 
 Hemi = Literal['', 'lh', 'rh']
 
@@ -184,6 +184,45 @@ def stages(tool: str, version: int | None = None) -> tuple[Stage, ...]:
         raise UsageError(f'no stages of {tool} {version}: those of {numbers} are known')
     names = _table(tool)['order'][str(version)]
     return tuple(stage for name in names for stage in _unfold(tool, _row(tool, name, version)))
+
+
+def find_stage(tool: str, name: str, hemi: str = '', version: int | None = None) -> Stage:
+    """One stage of a version.
+
+    Parameters
+    ----------
+    tool, name : str
+    hemi : {'', 'lh', 'rh'}
+        The left one is found where none is given.
+    version : int, optional
+        Major version; the newest that is known by default.
+
+    Returns
+    -------
+    Stage
+        Also one that runs as a part of another unless somebody asks for it alone.
+
+    Raises
+    ------
+    UsageError
+        When that version has no such stage.
+
+    Examples
+    --------
+    >>> find_stage('freesurfer', 'white', version=6).title
+    'Make White Surf'
+    >>> find_stage('freesurfer', 'white-preaparc', version=6)
+    Traceback (most recent call last):
+    ...
+    nicarbon.errors.UsageError: freesurfer 6 has no stage white-preaparc
+    """
+    whole = stages(tool, version)
+    parts = {part for stage in whole for part in stage.also}
+    extra = [stage for part in parts for stage in variants(tool, part)]
+    for stage in (*whole, *extra):
+        if stage.name == name and (not hemi or stage.hemi == hemi):
+            return stage
+    raise UsageError(f'{tool} {version or ""} has no stage {name}'.replace('  ', ' '))
 
 
 @cache

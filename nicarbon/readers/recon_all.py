@@ -27,7 +27,9 @@ _COMMAND = re.compile(
 _MARKER = re.compile(
     r'#@# +(\S.*?) +(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (\w{3} +\d+ +\d\d:\d\d:\d\d) \S+ (\d{4})'
 )
-_COMPLAINT = re.compile(r'^(?:.*\bERROR\b.*|.*: (?:No such file|Permission denied).*)$', re.M)
+_COMPLAINT = re.compile(
+    r'^(?:.*\bERROR\b.*|.*: (?:No such file|Permission denied).*)$', re.MULTILINE
+)
 
 KIB_PER_GB = 1e9 / 1024
 
@@ -105,7 +107,7 @@ def parts(text: str, stages: Sequence[Stage], offset: float = 0.0) -> list[Part]
 
 
 def failure(text: str) -> str:
-    """Why recon-all failed, in one line: its last complaint and its last program.
+    r"""Why recon-all failed, in one line: its last complaint and its last program.
 
     Parameters
     ----------
@@ -118,7 +120,7 @@ def failure(text: str) -> str:
 
     Examples
     --------
-    >>> failure('ERROR: cannot find sub-01\\nrecon-all -s sub-01 exited with ERRORS at …')
+    >>> failure('ERROR: cannot find sub-01\nrecon-all -s sub-01 exited with ERRORS at …')
     'ERROR: cannot find sub-01'
     """
     told = [line.strip() for line in _COMPLAINT.findall(text) if 'exited with ERRORS' not in line]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,9 @@ from .. import bids
 from ..aware import CarbonNode
 from ..interfaces import structural as stage
 from ..interfaces.derivatives import SaveDerivatives, derivatives
+from .anatomical import INPUTS, OUTPUTS, workflow_name
 
 __all__ = ['init_structural_dataset_wf', 'init_structural_wf', 'unsaved']
-
-OUTPUTS = (
-    't1w_preproc',
-    't1w_mask',
-    't1w_dseg',
-    't1w_tpms',
-    'anat2std_xfm',
-    'std2anat_xfm',
-    'surfaces',
-    'morphometry',
-)
-"""Fields of every anatomical workflow's ``outputnode``, after sMRIPrep's names."""
 
 MEMORY_GB = {
     'conform': 0.8,
@@ -64,8 +52,8 @@ def init_structural_wf(
     Returns
     -------
     nipype.Workflow
-        Inputs of ``inputnode``: ``t1w`` (list of files). Fields of
-        ``outputnode``: :data:`OUTPUTS`.
+        Fields of ``inputnode``: :data:`~nicarbon.workflows.anatomical.INPUTS`; of
+        ``outputnode``: :data:`~nicarbon.workflows.anatomical.OUTPUTS`.
     """
     workflow = Workflow(name=name)
     workflow.__desc__ = __doc__
@@ -81,7 +69,7 @@ def init_structural_wf(
             mem_gb=MEMORY_GB[stage_name],
         )
 
-    inputnode = Node(IdentityInterface(fields=['t1w']), name='inputnode')
+    inputnode = Node(IdentityInterface(fields=list(INPUTS)), name='inputnode')
     outputnode = Node(IdentityInterface(fields=list(OUTPUTS)), name='outputnode')
     conform = node(stage.Conform(), 'conform')
     n4 = node(stage.N4(), 'n4')
@@ -144,7 +132,7 @@ def init_structural_dataset_wf(
             subject=session.subject,
             session=session.session,
             omp_nthreads=omp_nthreads,
-            name=_workflow_name(session),
+            name=workflow_name(session),
         )
         one.inputs.inputnode.t1w = [str(path) for path in session.t1w]
         save = CarbonNode(
@@ -184,13 +172,9 @@ def unsaved(sessions: Sequence[bids.Session], out_dir: Path, base_dir: Path) -> 
     list of pathlib.Path
     """
     return [
-        base_dir / _workflow_name(session) / 'derivatives'
+        base_dir / workflow_name(session) / 'derivatives'
         for session in sessions
         if not all(
             (out_dir / name).exists() for name in derivatives(session.subject, session.session)
         )
     ]
-
-
-def _workflow_name(session: bids.Session) -> str:
-    return re.sub(r'\W', '_', f'{session.name}_wf')

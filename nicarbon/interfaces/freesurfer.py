@@ -1,0 +1,440 @@
+"""The stages of FreeSurfer's recon-all as Nipype interfaces, one class each.
+
+Each calls ``recon-all`` with the flag of its stage, so that touch files, logs and
+versions stay FreeSurfer's own, and records what it used: the programs that it ran become
+the commands of its entry. Any of them works alone in any workflow:
+
+>>> stage = Smooth1(subject_id='bert', subjects_dir='.', hemi='lh')
+>>> print(stage.cmdline.replace(stage.inputs.subjects_dir, 'DIR'))
+recon-all -s bert -sd DIR -smooth1 -hemi lh -threads 1 -itkthreads 1 -no-isrunning
+
+The installed version (``FREESURFER_HOME``) says which files a stage needs and makes.
+``help()`` of a class names them. A stage that is through already is not run again.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from pathlib import Path
+from typing import Any
+
+from nipype.interfaces.base import (
+    CommandLine,
+    CommandLineInputSpec,
+    Directory,
+    File,
+    InputMultiObject,
+    TraitedSpec,
+    Undefined,
+    isdefined,
+    traits,
+)
+
+from .. import freesurfer
+from ..aware import carbon_aware
+from ..errors import StageError
+from ..readers import recon_all
+from ..run import divided, ran, reused
+from ..stage import HEMIS, Stage, find_stage, stages, variants
+
+__all__ = [
+    'AParc2ASeg',
+    'APas2ASeg',
+    'ASegMerge',
+    'ASegStats',
+    'AutoDetGWStats',
+    'AvgCurv',
+    'BALabels',
+    'CALabel',
+    'CANormalize',
+    'CARegister',
+    'CCSeg',
+    'CortexLabel',
+    'CorticalParc',
+    'CorticalParc2',
+    'CorticalParc3',
+    'CorticalRibbon',
+    'CurvHK',
+    'CurvStats',
+    'Directive',
+    'EMRegister',
+    'FLAIRInput',
+    'FLAIRPial',
+    'Fill',
+    'FixTopology',
+    'HypoRelabel',
+    'Inflate1',
+    'Inflate2',
+    'Input',
+    'IntensityNormalization',
+    'IntensityNormalization2',
+    'JacobianWhite',
+    'MaskBFS',
+    'MotionCor',
+    'NuIntensityCor',
+    'ParcStats',
+    'ParcStats2',
+    'ParcStats3',
+    'PctSurfCon',
+    'Pial',
+    'QSphere',
+    'SkullStrip',
+    'Smooth1',
+    'Smooth2',
+    'Sphere',
+    'SurfReg',
+    'T2Input',
+    'T2Pial',
+    'TalCheck',
+    'Talairach',
+    'Tessellate',
+    'WMParc',
+    'WMSegmentation',
+    'White',
+    'WhitePreAparc',
+]
+
+
+EXPERT = 'expert.opts'
+"""Expert options of a stage that needs some, in its working folder."""
+
+
+class _Inputs(CommandLineInputSpec):  # type: ignore[misc]
+    """What every call of recon-all takes."""
+
+    subject_id = traits.Str(argstr='-s %s', position=0, mandatory=True, desc="subject's folder")
+    subjects_dir = Directory(
+        exists=True, argstr='-sd %s', position=1, mandatory=True, desc='SUBJECTS_DIR'
+    )
+    flags = traits.List(traits.Str, desc='further flags, such as -3T or -cm')
+    expert = File(exists=True, desc='file of expert options')
+    num_threads = traits.Range(
+        low=1, value=1, usedefault=True, nohash=True, desc='threads, where programs have them'
+    )
+
+
+class _ReconAll(CommandLine):  # type: ignore[misc]
+    """One call of recon-all."""
+
+    _cmd = 'recon-all'
+    _terminal_output = 'file'
+    input_spec = _Inputs
+
+    @property
+    def folder(self) -> Path:
+        """The subject's."""
+        return Path(self.inputs.subjects_dir, self.inputs.subject_id)
+
+    def _words(self) -> list[str]:
+        """Flags of the call, after those of the subject."""
+        raise NotImplementedError
+
+    def _images(self) -> list[str]:
+        """Images to import."""
+        images = getattr(self.inputs, 'T1_files', Undefined)
+        return [f'-i {shlex.quote(image)}' for image in images] if isdefined(images) else []
+
+    def _parse_inputs(self, skip: Any = None) -> list[str]:
+        first = super()._parse_inputs(
+            [*(skip or ()), 'flags', 'expert', 'num_threads', 'T1_files']
+        )
+        threads = f'-threads {self.inputs.num_threads} -itkthreads {self.inputs.num_threads}'
+        own = list(self.inputs.flags) if isdefined(self.inputs.flags) else []
+        expert = self._expert()
+        own += [f'-expert {expert} -xopts-overwrite'] if expert else []
+        return [*first[:2], *self._words(), *first[2:], threads, *own, '-no-isrunning']
+
+    def _expert(self) -> str:
+        """The file of expert options, where there is one."""
+        return str(self.inputs.expert) if isdefined(self.inputs.expert) else ''
+
+    def _run_interface(self, runtime: Any, correct_return_codes: Any = (0,)) -> Any:
+        # Its markers have dates, which other locales write in other ways.
+        runtime.environ['LC_ALL'] = 'C'
+        runtime.environ['SUBJECTS_DIR'] = self.inputs.subjects_dir
+        try:
+            return super()._run_interface(runtime, correct_return_codes)
+        finally:
+            self._note(_text(runtime))
+
+    def _note(self, text: str) -> None:
+        """Say what ran, whether it went well or not."""
+        ran(recon_all.commands(text, time.monotonic() - time.time()))
+
+    def raise_exception(self, runtime: Any) -> None:
+        """Say in one line why recon-all failed; its log says the rest."""
+        why = recon_all.failure(_text(runtime)) or f'exit code {runtime.returncode}'
+        log = self.folder / 'scripts' / 'recon-all.log'
+        raise StageError(
+            f'recon-all {" ".join(self._words())} of {self.inputs.subject_id}: {why} (see {log})'
+        )
+
+
+def _text(runtime: Any) -> str:
+    """What a command printed, wherever Nipype keeps it."""
+    texts = (getattr(runtime, name, None) for name in ('merged', 'stdout'))
+    return next((text for text in texts if text), '')
+
+
+class ReconAllStage(_ReconAll):
+    """One stage of recon-all; the classes of this module are made of it.
+
+    Attributes
+    ----------
+    stage_name : str
+        Name of the stage in the table.
+    """
+
+    stage_name = ''
+
+    @property
+    def stage(self) -> Stage:
+        """The stage in the installed version."""
+        hemi = getattr(self.inputs, 'hemi', '')
+        return installed(self.stage_name, hemi if isdefined(hemi) else '')
+
+    def _words(self) -> list[str]:
+        return [self.stage.flag] if self.stage.flag else self._images()
+
+    def _expert(self) -> str:
+        return EXPERT if self.stage.expert else super()._expert()
+
+    def _run_interface(self, runtime: Any, correct_return_codes: Any = (0,)) -> Any:
+        stage, folder = self.stage, self.folder
+        if freesurfer.finished(stage, folder):
+            reused((folder / stage.path(stage.makes[0])).stat().st_mtime if stage.makes else 0.0)
+            return runtime
+        if stage.name == 'input':
+            # recon-all imports nothing into a folder that is there, be it of a killed import.
+            freesurfer.vacate(folder)
+        if stage.expert:
+            given = super()._expert()
+            lines = [Path(given).read_text('utf-8')] if given else []
+            Path(runtime.cwd, EXPERT).write_text('\n'.join([*lines, stage.expert, '']), 'utf-8')
+        runtime = super()._run_interface(runtime, correct_return_codes)
+        if not stage.touch:
+            freesurfer.touch(stage, folder)
+        return runtime
+
+    def _list_outputs(self) -> dict[str, Any]:
+        outputs = self.output_spec().get()
+        stage = self.stage
+        for name in outputs:
+            outputs[name] = (
+                str(self.folder / stage.path(name)) if name in stage.makes else Undefined
+            )
+        return {
+            **outputs,
+            'subject_id': self.inputs.subject_id,
+            'subjects_dir': self.inputs.subjects_dir,
+        }
+
+
+def installed(name: str, hemi: str = '') -> Stage:
+    """A stage as the installed version has it, or the newest that is known.
+
+    Parameters
+    ----------
+    name : str
+    hemi : {'', 'lh', 'rh'}
+
+    Returns
+    -------
+    Stage
+
+    Raises
+    ------
+    UsageError
+        When that version has no such stage.
+    """
+    named = 'FREESURFER_HOME' in os.environ
+    return find_stage('freesurfer', name, hemi, freesurfer.find().major if named else None)
+
+
+class _Hemi(_Inputs):
+    hemi = traits.Enum(*HEMIS, argstr='-hemi %s', mandatory=True, desc='hemisphere')
+
+
+class _Import(_Inputs):
+    T1_files = InputMultiObject(File(exists=True), mandatory=True, desc='T1w images, one or more')
+
+
+class _ImportT2(_Inputs):
+    T2_file = File(exists=True, argstr='%s -noT2pial', mandatory=True, desc='T2w image')
+
+
+class _ImportFLAIR(_Inputs):
+    FLAIR_file = File(exists=True, argstr='%s -noFLAIRpial', mandatory=True, desc='FLAIR image')
+
+
+def _stage(class_name: str, name: str, base: type[_Inputs] | None = None) -> Any:
+    """Make the class of a stage from what the table says of it in all versions."""
+    rows = variants('freesurfer', name)
+    inputs = base or (_Hemi if rows[0].hemi else _Inputs)
+    needs = {trait: _file(rows, trait) for row in rows for trait in row.needs}
+    makes = {trait: _file(rows, trait) for row in rows for trait in row.makes}
+    whose = {
+        'subject_id': traits.Str(desc="subject's folder"),
+        'subjects_dir': Directory(desc='SUBJECTS_DIR'),
+    }
+    # Named as attributes of the class, so that pickle finds them there.
+    spec = {'__module__': __name__, '__doc__': f'Inputs of {class_name}.'}
+    words = {'__qualname__': f'{class_name}.input_spec'}
+    input_spec = type('input_spec', (inputs,), {**spec, **words, **needs})
+    words = {'__qualname__': f'{class_name}.output_spec'}
+    output_spec = type('output_spec', (TraitedSpec,), {**spec, **words, **makes, **whose})
+    members = {
+        '__module__': __name__,
+        '__doc__': _help(rows),
+        'stage_name': name,
+        'input_spec': input_spec,
+        'output_spec': output_spec,
+    }
+    return carbon_aware(type(class_name, (ReconAllStage,), members))
+
+
+def _file(rows: tuple[Stage, ...], trait: str) -> Any:
+    """A file by its place below the subject's folder, which help() shows."""
+    row = next(row for row in rows if trait in (*row.needs, *row.makes))
+    place = row.path(trait).replace('lh.', '?h.', 1) if row.hemi else row.path(trait)
+    return File(exists=True, desc=place)
+
+
+def _help(rows: tuple[Stage, ...]) -> str:
+    newest = rows[0]
+    titles = ' or '.join(dict.fromkeys(row.title for row in rows))
+    programs = ', '.join(dict.fromkeys(name for row in rows for name in row.binaries))
+    also = f' It also runs {", ".join(newest.also)}.' if newest.also else ''
+    threads = 'Threads: yes.' if newest.threads else 'Threads: none of its programs uses them.'
+    flag = newest.flag or '-i'
+    return f'{titles}: ``recon-all {flag}`` ({newest.group}).\n\nRuns {programs}.{also} {threads}'
+
+
+# Autorecon 1
+Input = _stage('Input', 'input', _Import)
+T2Input = _stage('T2Input', 't2-input', _ImportT2)
+FLAIRInput = _stage('FLAIRInput', 'flair-input', _ImportFLAIR)
+MotionCor = _stage('MotionCor', 'motioncor')
+Talairach = _stage('Talairach', 'talairach')
+TalCheck = _stage('TalCheck', 'tal-check')
+NuIntensityCor = _stage('NuIntensityCor', 'nuintensitycor')
+IntensityNormalization = _stage('IntensityNormalization', 'normalization')
+SkullStrip = _stage('SkullStrip', 'skullstrip')
+
+# Autorecon 2
+EMRegister = _stage('EMRegister', 'gcareg')
+CANormalize = _stage('CANormalize', 'canorm')
+CARegister = _stage('CARegister', 'careg')
+CALabel = _stage('CALabel', 'calabel')
+CCSeg = _stage('CCSeg', 'ccseg')
+ASegMerge = _stage('ASegMerge', 'asegmerge')
+IntensityNormalization2 = _stage('IntensityNormalization2', 'normalization2')
+MaskBFS = _stage('MaskBFS', 'maskbfs')
+WMSegmentation = _stage('WMSegmentation', 'segmentation')
+Fill = _stage('Fill', 'fill')
+Tessellate = _stage('Tessellate', 'tessellate')
+Smooth1 = _stage('Smooth1', 'smooth1')
+Inflate1 = _stage('Inflate1', 'inflate1')
+QSphere = _stage('QSphere', 'qsphere')
+FixTopology = _stage('FixTopology', 'fix')
+AutoDetGWStats = _stage('AutoDetGWStats', 'autodetgwstats')
+WhitePreAparc = _stage('WhitePreAparc', 'white-preaparc')
+CortexLabel = _stage('CortexLabel', 'cortex-label')
+Smooth2 = _stage('Smooth2', 'smooth2')
+Inflate2 = _stage('Inflate2', 'inflate2')
+CurvHK = _stage('CurvHK', 'curvHK')
+
+# Autorecon 3
+Sphere = _stage('Sphere', 'sphere')
+SurfReg = _stage('SurfReg', 'surfreg')
+JacobianWhite = _stage('JacobianWhite', 'jacobian_white')
+AvgCurv = _stage('AvgCurv', 'avgcurv')
+CorticalParc = _stage('CorticalParc', 'cortparc')
+White = _stage('White', 'white')
+Pial = _stage('Pial', 'pial')
+T2Pial = _stage('T2Pial', 'T2pial')
+FLAIRPial = _stage('FLAIRPial', 'FLAIRpial')
+CurvStats = _stage('CurvStats', 'curvstats')
+CorticalRibbon = _stage('CorticalRibbon', 'cortribbon')
+CorticalParc2 = _stage('CorticalParc2', 'cortparc2')
+CorticalParc3 = _stage('CorticalParc3', 'cortparc3')
+PctSurfCon = _stage('PctSurfCon', 'pctsurfcon')
+HypoRelabel = _stage('HypoRelabel', 'hyporelabel')
+APas2ASeg = _stage('APas2ASeg', 'apas2aseg')
+AParc2ASeg = _stage('AParc2ASeg', 'aparc2aseg')
+WMParc = _stage('WMParc', 'wmparc')
+ParcStats = _stage('ParcStats', 'parcstats')
+ParcStats2 = _stage('ParcStats2', 'parcstats2')
+ParcStats3 = _stage('ParcStats3', 'parcstats3')
+ASegStats = _stage('ASegStats', 'segstats')
+BALabels = _stage('BALabels', 'balabels')
+
+
+def of_stage(name: str) -> type[ReconAllStage]:
+    """The class of a stage, by its name in the table.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    type
+
+    Examples
+    --------
+    >>> of_stage('white-preaparc').__name__
+    'WhitePreAparc'
+    """
+    return _CLASSES[name]
+
+
+_CLASSES: dict[str, type[ReconAllStage]] = {
+    each.stage_name: each
+    for each in list(globals().values())
+    if isinstance(each, type) and issubclass(each, ReconAllStage) and each.stage_name
+}
+
+
+class _DirectiveInputs(_Inputs):
+    directive = traits.Enum(
+        'autorecon1', 'autorecon2', 'autorecon3', argstr='-%s', mandatory=True, desc='its stages'
+    )
+    T1_files = InputMultiObject(File(exists=True), desc='T1w images to import first')
+    T2_file = File(exists=True, argstr='-T2 %s -noT2pial', desc='T2w image to import')
+    FLAIR_file = File(exists=True, argstr='-FLAIR %s -noFLAIRpial', desc='image to import')
+
+
+class _DirectiveOutputs(TraitedSpec):  # type: ignore[misc]
+    subject_id = traits.Str(desc="subject's folder")
+    subjects_dir = Directory(desc='SUBJECTS_DIR')
+
+
+@carbon_aware
+class Directive(_ReconAll):
+    """All stages of autorecon1, 2 or 3 in one call, cut into stages by the log's markers."""
+
+    input_spec = _DirectiveInputs
+    output_spec = _DirectiveOutputs
+
+    def _words(self) -> list[str]:
+        # What is imported is kept: recon-all takes no image for a subject that it knows.
+        return [] if self.folder.exists() else self._images()
+
+    def _run_interface(self, runtime: Any, correct_return_codes: Any = (0,)) -> Any:
+        if not (self.folder / 'mri' / 'orig.mgz').exists():
+            freesurfer.vacate(self.folder)
+        return super()._run_interface(runtime, correct_return_codes)
+
+    def _note(self, text: str) -> None:
+        super()._note(text)
+        major = freesurfer.find().major
+        divided(recon_all.parts(text, stages('freesurfer', major), time.monotonic() - time.time()))
+
+    def _list_outputs(self) -> dict[str, Any]:
+        return {
+            'subject_id': self.inputs.subject_id,
+            'subjects_dir': self.inputs.subjects_dir,
+        }

@@ -1,0 +1,304 @@
+"""FreeSurfer's recon-all as a graph: every stage and hemisphere a node of its own.
+
+Edges are files: what a stage needs, by the stage table, comes from the last stage before
+it that makes it. Besides, the stages of the volume keep recon-all's own order, and so do
+those of each hemisphere; the two hemispheres and the volume go side by side.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from nipype import Workflow
+from nipype.interfaces.utility import IdentityInterface, Merge
+from nipype.pipeline.engine import Node
+
+from .. import bids
+from ..aware import CarbonNode
+from ..interfaces import freesurfer as interface
+from ..stage import Stage, stages
+from .anatomical import INPUTS, OUTPUTS, workflow_name
+
+__all__ = ['DIRECTIVES', 'Granularity', 'Second', 'init_freesurfer_dataset_wf']
+__all__ += ['init_freesurfer_wf', 'selected']
+
+Second = Literal['', 'T2', 'FLAIR']
+Granularity = Literal['stage', 'directive']
+
+DIRECTIVES = ('autorecon1', 'autorecon2', 'autorecon3')
+
+MADE = {
+    't1w_preproc': 'mri/T1.mgz',
+    't1w_mask': 'mri/brainmask.mgz',
+    't1w_dseg': 'mri/aseg.mgz',
+    'anat2std_xfm': 'mri/transforms/talairach.xfm',
+    'morphometry': 'stats/aseg.stats',
+}
+"""What of FreeSurfer's goes to which field of the ``outputnode``; its standard space is
+MNI305, and the transformation to it affine."""
+
+SURFACES = ('surf/lh.white', 'surf/rh.white')
+
+IN_TURN = {'balabels'}
+"""Stages whose two hemispheres write the same files (colour tables of the whole subject),
+and which recon-all therefore never runs side by side."""
+
+
+def selected(
+    version: int, names: Collection[str] = ('all',), second: Second = ''
+) -> tuple[Stage, ...]:
+    """Stages to run, in order.
+
+    Parameters
+    ----------
+    version : int
+        Major version.
+    names : collection of str
+        Stages by name or key, directives (``autorecon1``), or ``all``.
+    second : {'', 'T2', 'FLAIR'}
+        The second image that refines the pial surfaces.
+
+    Returns
+    -------
+    tuple of Stage
+
+    Examples
+    --------
+    >>> [stage.key for stage in selected(7, ['tal-check', 'smooth1_lh'])]
+    ['tal-check', 'smooth1_lh']
+    """
+    unused = {'t2-input', 'flair-input', 'T2pial', 'FLAIRpial'}
+    unused -= {f'{second.lower()}-input', f'{second}pial'} if second else set()
+    wanted = {'all', *DIRECTIVES} if 'all' in names else set(names)
+    return tuple(
+        stage
+        for stage in stages('freesurfer', version)
+        if stage.name not in unused and wanted & {stage.name, stage.key, stage.group}
+    )
+
+
+def init_freesurfer_wf(
+    *,
+    subject: str,
+    version: int,
+    session: str = '',
+    names: Collection[str] = ('all',),
+    second: Second = '',
+    flags: Sequence[str] = (),
+    granularity: Granularity = 'stage',
+    omp_nthreads: int = 1,
+    name: str = 'freesurfer_wf',
+) -> Workflow:
+    """From T1w images of one session to a FreeSurfer subject.
+
+    Parameters
+    ----------
+    subject, session : str
+        BIDS labels, for the ledger; ``sub-01_ses-1`` is the subject's folder.
+    version : int
+        Major version of FreeSurfer.
+    names : collection of str
+        Stages or directives to run; all by default.
+    second : {'', 'T2', 'FLAIR'}
+        The second image that refines the pial surfaces.
+    flags : sequence of str
+        For every call: ``-3T``, ``-cm``.
+    granularity : {'stage', 'directive'}
+        A call of recon-all for each stage and hemisphere, or one for each of autorecon1,
+        2 and 3, whose energy is cut into stages by the markers of the log.
+    omp_nthreads : int
+        Threads of stages that use them.
+    name : str
+
+    Returns
+    -------
+    nipype.Workflow
+        Fields of ``inputnode``: :data:`~nicarbon.workflows.anatomical.INPUTS`; of
+        ``outputnode``: :data:`~nicarbon.workflows.anatomical.OUTPUTS`, ``subject_id`` and
+        ``subjects_dir``.
+    """
+    graph = _Graph(name, bids.prefix(subject, session), second)
+    maker = _Maker(subject, session, list(flags), omp_nthreads)
+    chosen = selected(version, names, second)
+    if granularity == 'stage':
+        for stage in chosen:
+            graph.add(stage, maker.node(stage))
+    else:
+        for directive in DIRECTIVES:
+            own = [stage for stage in chosen if stage.group == directive]
+            if own:
+                graph.add_directive(maker.directive(directive, own, second), own)
+    graph.finish()
+    return graph.workflow
+
+
+class _Maker(NamedTuple):
+    """Makes nodes with what all have in common."""
+
+    subject: str
+    session: str
+    flags: list[str]
+    omp_nthreads: int
+
+    def node(self, stage: Stage) -> CarbonNode:
+        made = interface.of_stage(stage.name)()
+        if stage.hemi:
+            made.inputs.hemi = stage.hemi
+        threads = self.omp_nthreads if stage.threads else 1
+        return self._node(made, stage.key, threads, stage.memory_gb)
+
+    def directive(self, directive: str, own: Sequence[Stage], second: Second) -> CarbonNode:
+        made = interface.Directive(directive=directive)
+        if second and directive == 'autorecon3':
+            self = self._replace(flags=[*self.flags, f'-{second}pial'])  # noqa: PLW0642
+        most = max(stage.memory_gb for stage in own)
+        return self._node(made, directive, self.omp_nthreads, most)
+
+    def _node(self, made: Any, key: str, threads: int, memory_gb: float) -> CarbonNode:
+        made.inputs.num_threads = threads
+        if self.flags:
+            made.inputs.flags = self.flags
+        return CarbonNode(
+            made,
+            name=re.sub(r'\W', '_', key),
+            subject=self.subject,
+            session=self.session,
+            stage=key,
+            n_procs=threads,
+            mem_gb=memory_gb,
+        )
+
+
+class _Graph:
+    """A workflow that grows stage by stage, and who made which file."""
+
+    def __init__(self, name: str, subject_id: str, second: Second) -> None:
+        self.workflow = Workflow(name=name)
+        self.workflow.__desc__ = __doc__
+        self._input = Node(IdentityInterface(fields=list(INPUTS)), name='inputnode')
+        self._input.inputs.subject_id = subject_id
+        self._second = second
+        self._made: dict[str, tuple[Node, str]] = {}
+        self._last: dict[str, Node] = {}
+
+    def add(self, stage: Stage, node: CarbonNode) -> None:
+        """Add a stage after those whose files it needs, and after the one before it."""
+        for name in stage.needs:
+            if stage.path(name) in self._made:
+                self.workflow.connect(*self._made[stage.path(name)], node, name)
+        self._follow(node, stage)
+        for field, image in _images(stage.name).items():
+            self.workflow.connect(self._input, field, node, image)
+        self._made |= {stage.path(name): (node, name) for name in stage.makes}
+        self._last[stage.hemi] = node
+
+    def _follow(self, node: CarbonNode, stage: Stage) -> None:
+        # A hemisphere's first stage follows the volume's last.
+        before = self._last.get(stage.hemi) or self._last.get('') or self._input
+        other = self._last.get('lh') if stage.name in IN_TURN and stage.hemi == 'rh' else None
+        self.workflow.connect(other or before, 'subject_id', node, 'subject_id')
+        self.workflow.connect(before, 'subjects_dir', node, 'subjects_dir')
+
+    def add_directive(self, node: CarbonNode, own: Sequence[Stage]) -> None:
+        """Add a directive after the one before it."""
+        before = self._last.get('') or self._input
+        for field in ('subject_id', 'subjects_dir'):
+            self.workflow.connect(before, field, node, field)
+        for stage in own:
+            for field, image in _images(stage.name).items():
+                self.workflow.connect(self._input, field, node, image)
+        self._last[''] = node
+
+    def finish(self) -> None:
+        """Connect what was made to the ``outputnode``."""
+        fields = [*OUTPUTS, 'subject_id', 'subjects_dir']
+        output = Node(IdentityInterface(fields=fields), name='outputnode')
+        last = self._last.get('') or self._last.get('rh') or self._last.get('lh') or self._input
+        for field in ('subject_id', 'subjects_dir'):
+            self.workflow.connect(last, field, output, field)
+        for field, path in MADE.items():
+            if path in self._made:
+                self.workflow.connect(*self._made[path], output, field)
+        if all(path in self._made for path in SURFACES):
+            both = Node(Merge(len(SURFACES)), name='surfaces')
+            for number, path in enumerate(SURFACES, 1):
+                self.workflow.connect(*self._made[path], both, f'in{number}')
+            self.workflow.connect(both, 'out', output, 'surfaces')
+
+
+def _images(stage_name: str) -> dict[str, str]:
+    """Images that a stage imports: fields of the ``inputnode``, and its own."""
+    known = {
+        'input': {'t1w': 'T1_files'},
+        't2-input': {'t2w': 'T2_file'},
+        'flair-input': {'flair': 'FLAIR_file'},
+    }
+    return known.get(stage_name, {})
+
+
+class Recon(NamedTuple):
+    """What is to be done with one session.
+
+    Parameters
+    ----------
+    session : bids.Session
+    second : {'', 'T2', 'FLAIR'}
+    flags : tuple of str
+    """
+
+    session: bids.Session
+    second: Second = ''
+    flags: tuple[str, ...] = ()
+
+
+def init_freesurfer_dataset_wf(
+    recons: Sequence[Recon],
+    *,
+    version: int,
+    subjects_dir: Path,
+    names: Collection[str] = ('all',),
+    granularity: Granularity = 'stage',
+    omp_nthreads: int = 1,
+) -> Workflow:
+    """One FreeSurfer workflow per session.
+
+    Parameters
+    ----------
+    recons : sequence of Recon
+    version : int
+        Major version of FreeSurfer.
+    subjects_dir : pathlib.Path
+        Where the subjects go.
+    names : collection of str
+        Stages or directives to run; all by default.
+    granularity : {'stage', 'directive'}
+    omp_nthreads : int
+
+    Returns
+    -------
+    nipype.Workflow
+    """
+    dataset = Workflow(name='nicarbon_freesurfer_wf')
+    for session, second, flags in recons:
+        one = init_freesurfer_wf(
+            subject=session.subject,
+            session=session.session,
+            version=version,
+            names=names,
+            second=second,
+            flags=flags,
+            granularity=granularity,
+            omp_nthreads=omp_nthreads,
+            name=workflow_name(session),
+        )
+        one.inputs.inputnode.t1w = [str(path) for path in session.t1w]
+        one.inputs.inputnode.subjects_dir = str(subjects_dir)
+        if second == 'T2':
+            one.inputs.inputnode.t2w = str(session.t2w[0])
+        elif second == 'FLAIR':
+            one.inputs.inputnode.flair = str(session.flair[0])
+        dataset.add_nodes([one])
+    return dataset
