@@ -27,10 +27,11 @@ from nipype.pipeline.engine import JoinNode, MapNode, Node, Workflow
 
 from .entity import label
 from .errors import UsageError
-from .run import Place, add_cached, watched
+from .run import Place, add_cached, divided, ran, reused, watched
 from .watch import Label, Watch
 
-__all__ = ['CarbonJoinNode', 'CarbonMapNode', 'CarbonNode', 'carbon_aware', 'label_of', 'metered']
+__all__ = ['CarbonJoinNode', 'CarbonMapNode', 'CarbonNode', 'carbon_aware', 'divided', 'label_of']
+__all__ += ['metered', 'ran', 'reused']
 
 _log = logging.getLogger('nicarbon')
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple, get_args
 
 __all__ = ['Command', 'Entry', 'Kind', 'Outcome', 'Part', 'Reading', 'Scope', 'Tier', 'Use']
-__all__ += ['Window', 'check']
+__all__ += ['Window', 'check', 'check_values']
 
 
 Tier = Literal['measured', 'modelled', 'assumed']
@@ -306,9 +306,7 @@ def check(entry: Entry) -> None:
         *entry.commands,
     ]
     for record in records:
-        for name, value in zip(record._fields, record, strict=True):
-            if not isinstance(value, tuple):
-                _check_field(name, value)
+        check_values(record)
     for window in entry.windows:
         _check_window(window, len(entry.readings))
     bounds = (min(reading.u_rel, reading.idle_u_rel) for reading in entry.readings)
@@ -317,6 +315,31 @@ def check(entry: Entry) -> None:
     datetime.fromisoformat(entry.started)
     if len(entry.entry_id.rsplit('-', 3)) != 4:
         raise ValueError('its id is not <host>-<pid>-<start>-<number>')
+
+
+def check_values(record: Entry | Reading | Window | Use | Part | Command) -> None:
+    """Refuse values of one record that no clock or counter shows.
+
+    Parameters
+    ----------
+    record : Entry, Reading, Window, Use, Part or Command
+        What it holds in tuples is not looked at.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Names the field.
+
+    Examples
+    --------
+    >>> check_values(Command('mri_convert', 10.0, 2.0, 1.5, -0.1))
+    Traceback (most recent call last):
+    ...
+    ValueError: system_seconds is -0.1
+    """
+    for name, value in zip(record._fields, record, strict=True):
+        if not isinstance(value, tuple):
+            _check_field(name, value)
 
 
 def _check_window(window: Window, readings: int) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .entry import Entry, Part, Reading, Use, Window, check
+from .entry import Command, Entry, Part, Reading, Use, Window, check
 from .errors import LedgerError
 from .series import summed
 
@@ -31,7 +31,7 @@ __all__ = [
     'window_line',
 ]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of the lines on disk; raised whenever a field changes its meaning or
 may be new. All earlier versions are read."""
 
@@ -176,7 +176,6 @@ def to_line(entry: Entry) -> str:
     record: dict[str, Any] = {'v': SCHEMA_VERSION, **entry._asdict()}
     record['readings'] = [reading._asdict() for reading in entry.readings]
     record['windows'] = [_plain(window) for window in entry.windows]
-    record['parts'] = [[part.name, part.start, part.seconds] for part in entry.parts]
     return _json(record)
 
 
@@ -215,6 +214,7 @@ def _from_line(line: str) -> Entry:
     record['readings'] = tuple(Reading(**reading) for reading in record['readings'])
     record['windows'] = tuple(_window(*values) for values in record['windows'])
     record['parts'] = tuple(Part(*values) for values in record.get('parts', ()))
+    record['commands'] = tuple(Command(*values) for values in record.get('commands', ()))
     entry = Entry(**{key: value for key, value in record.items() if key in Entry._fields})
     check(entry)
     return entry

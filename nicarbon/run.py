@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,11 +20,12 @@ from typing import NamedTuple
 from . import host, ledger, meters
 from .checkpoint import tidy
 from .cputime import TreeClock
-from .entry import Entry
+from .entry import Command, Entry, Part
 from .errors import UsageError, warn_once
 from .watch import Label, Watch, process_name, unmeasured
 
-__all__ = ['Place', 'Recording', 'add_cached', 'new_run_id', 'recording', 'watched']
+__all__ = ['Place', 'Recording', 'add_cached', 'divided', 'new_run_id', 'ran', 'recording']
+__all__ += ['reused', 'watched']
 
 LEDGER_VARIABLE = 'NICARBON_LEDGER'
 """Environment variable that tells workers, on this or another host, where the
@@ -41,7 +42,16 @@ RUN_WINDOW_SECONDS = 3.0
 the pages draw, and there is one run to many nodes."""
 
 _log = logging.getLogger('nicarbon')
-_here = threading.local()
+
+
+class _Here(threading.local):
+    """The node that goes on in a thread, and when its result was made if it was there."""
+
+    watch: Watch | None = None
+    made: float | None = None
+
+
+_here = _Here()
 _told: set[tuple[str, str]] = set()
 
 
@@ -200,13 +210,13 @@ def watched(
         None inside another, or where watching cannot be begun, which must not
         stop the work.
     """
-    inside = label.kind == 'node' and (getattr(_here, 'watching', False) or _within())
+    inside = label.kind == 'node' and (_here.watch is not None or _within())
     watch = None if inside else _begin(label, Place.settle(place), clock)
     if watch is None:
         yield None
         return
     token = watch.token if label.kind == 'node' else ''
-    _here.watching = label.kind == 'node'
+    _here.watch = watch if label.kind == 'node' else None
     before = os.environ.get(WITHIN_VARIABLE)
     if token:
         os.environ[WITHIN_VARIABLE] = token
@@ -216,9 +226,9 @@ def watched(
         _end(watch, error)
         raise
     else:
-        _end(watch, None)
+        _end_well(watch, label, place)
     finally:
-        _here.watching = False
+        _here.watch = _here.made = None
         if token:
             _restore(WITHIN_VARIABLE, before)
 
@@ -257,11 +267,87 @@ def _begin(label: Label, place: Place | None, clock: Callable[..., TreeClock]) -
         return None
 
 
+def _end_well(watch: Watch, label: Label, place: Place | None) -> None:
+    """No exception was raised: what turned out to be there already is noted as cached."""
+    if _here.made is None:
+        _end(watch, None)
+        return
+    watch.cancel()
+    _end(watch, None)
+    if watch.entry is not None:  # Not in a forked child that leaves the block too.
+        _safely(add_cached, label, _here.made, place)
+
+
 def _end(watch: Watch, error: BaseException | None) -> None:
     try:
         watch.__exit__(type(error) if error else None, error, None)
     except Exception as fault:  # noqa: BLE001 - see above
         warn_once('end', f'a watch could not be ended: {type(fault).__name__}: {fault}')
+
+
+def ran(commands: Iterable[Command]) -> None:
+    """Say which programs the work that goes on in this thread has run.
+
+    They become its entry's ``commands``, which add nothing to what it used. Outside
+    watched work nothing happens, and whatever is wrong with them costs only a warning.
+
+    Parameters
+    ----------
+    commands : iterable of Command
+
+    Examples
+    --------
+    >>> ran([Command('mri_convert', 10.0, 2.0, 1.5, 0.1, 0.3)])
+    """
+    if _here.watch is not None:
+        _safely(_here.watch.ran, commands)
+
+
+def divided(parts: Iterable[Part]) -> None:
+    """Say which sub-stages the work that goes on in this thread had, once they are known.
+
+    Its entry is cut into them, as if each had been watched. Outside watched work nothing
+    happens, and whatever is wrong with them costs only a warning.
+
+    Parameters
+    ----------
+    parts : iterable of Part
+
+    Examples
+    --------
+    >>> divided([Part('motioncor', 10.0, 2.0), Part('talairach', 12.0, 30.0)])
+    """
+    if _here.watch is not None:
+        _safely(_here.watch.divide, parts)
+
+
+def reused(made: float) -> None:
+    """Say that the work that goes on in this thread turned out to be done already.
+
+    Once it has ended well, it is noted as cached and its time is left to the overhead.
+    Outside watched work nothing happens.
+
+    Parameters
+    ----------
+    made : float
+        When the result was written, in seconds since 1970. One that this very run has
+        made is no saving, and is not noted.
+
+    Examples
+    --------
+    >>> reused(1790000000.0)
+    """
+    if _here.watch is not None:
+        _here.made = made
+
+
+def _safely(tell: Callable[..., None], *what: object) -> None:
+    """Do what must not disturb the work; what fails is said once."""
+    try:
+        tell(*what)
+    except Exception as error:  # noqa: BLE001 - metering never breaks the science
+        name = tell.__name__
+        warn_once(name, f'what was told is not kept ({name}): {type(error).__name__}: {error}')
 
 
 def add_cached(label: Label, made: float, place: Place | None = None) -> None:

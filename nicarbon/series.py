@@ -6,11 +6,12 @@ Everything here is a pure function; what a counter saw is kept, whatever is done
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from .entry import Entry, Part, Use, Window
+from .entry import Command, Entry, Part, Use, Window
 
 __all__ = [
     'MAX_WINDOWS',
@@ -21,6 +22,7 @@ __all__ = [
     'merge_pairs',
     'piece',
     'summed',
+    'utc',
     'within',
 ]
 
@@ -114,37 +116,68 @@ def cut(entry: Entry) -> list[Entry]:
     Returns
     -------
     list of Entry
-        In order of time. Windows add up to those of the entry; the last one ended as
-        the entry did. The entry itself if it has no parts.
+        In order of time. Windows and commands add up to those of the entry; the last one
+        ended as the entry did. The entry itself if it has no parts.
     """
     if not entry.parts or not entry.windows:
         return [entry]
     pieces, before = [], entry.windows[0].start
-    for part in (*entry.parts, Part(entry.stage, entry.windows[-1].stop, math.inf)):
-        pieces.append((entry.stage, before, part.start))
-        pieces.append((part.name, part.start, part.start + part.seconds))
-        before = part.start + part.seconds
+    for part in (*sorted(entry.parts, key=_start), Part('', entry.windows[-1].stop, math.inf)):
+        # Parts that overlap are somebody's slip: no joule is charged twice for it.
+        start, stop = max(before, part.start), max(before, part.start + part.seconds)
+        pieces += [(entry.stage, before, start), (part.name, start, stop)]
+        before = stop
     cuts = [(name, within(entry, start, stop).windows) for name, start, stop in pieces]
     cuts = [(name, windows) for name, windows in cuts if windows]
+    commands = _by_piece(entry.commands, [windows[0].start for _, windows in cuts])
     whole = [
         summed(
             entry,
             windows,
             entry_id=f'{entry.entry_id}.{number}',
             stage=name,
-            started=_later(entry.started, windows[0].start - entry.windows[0].start),
+            started=utc(entry, windows[0].start),
             parts=(),
+            commands=own,
             outcome='ran',
             error='',
         )
-        for number, (name, windows) in enumerate(cuts)
+        for number, ((name, windows), own) in enumerate(zip(cuts, commands, strict=True))
     ]
     # What failed is the one in which it ended.
     return [*whole[:-1], whole[-1]._replace(outcome=entry.outcome, error=entry.error)]
 
 
-def _later(moment: str, seconds: float) -> str:
-    later = datetime.fromisoformat(moment) + timedelta(seconds=seconds)
+def _start(part: Part) -> float:
+    return part.start
+
+
+def _by_piece(commands: Iterable[Command], starts: Sequence[float]) -> list[tuple[Command, ...]]:
+    """Commands by the piece in whose time they started; none is lost before the first."""
+    pieces: list[list[Command]] = [[] for _ in starts]
+    for command in commands:
+        pieces[max(0, bisect_right(starts, command.start) - 1)].append(command)
+    return [tuple(piece) for piece in pieces]
+
+
+def utc(entry: Entry, moment: float) -> str:
+    """When a moment of an entry was.
+
+    Parameters
+    ----------
+    entry : Entry
+        With windows.
+    moment : float
+        Seconds of the host's monotonic clock.
+
+    Returns
+    -------
+    str
+        UTC, ISO 8601.
+    """
+    later = datetime.fromisoformat(entry.started) + timedelta(
+        seconds=moment - entry.windows[0].start
+    )
     return later.isoformat(timespec='milliseconds')
 
 

@@ -65,6 +65,8 @@ class Share:
     u_rels : dict of {str : float}
         Multiplicative uncertainty by component: of its counter and of what idle power
         moves, wider by the time in which it was not seen.
+    idle : dict of {str : float}
+        What idle power has of the joules by component.
     """
 
     entry: Entry
@@ -74,6 +76,7 @@ class Share:
     u_rel: float
     tiers: dict[str, Tier] = field(default_factory=dict)
     u_rels: dict[str, float] = field(default_factory=dict)
+    idle: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,4 +226,5 @@ def _share(node: Entry, tally: Tally) -> Share:
         mean(tally.u_rel, tally.components),
         tiers,
         tally.u_rel,
+        tally.idle,
     )

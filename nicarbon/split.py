@@ -33,11 +33,12 @@ FARTHEST = 10.0
 class Tally:
     """Joules of one node, added up window by window."""
 
-    __slots__ = ('components', 'ends', 'joules', 'readings', 'seconds', 'seen')
+    __slots__ = ('components', 'ends', 'idle', 'joules', 'readings', 'seconds', 'seen')
 
     def __init__(self) -> None:
         self.joules: dict[Policy, float] = dict.fromkeys(POLICIES, 0.0)
         self.components: dict[str, float] = {}
+        self.idle: dict[str, float] = {}
         self.readings: dict[str, Reading] = {}
         self.seen: Counter[str] = Counter()
         self.ends: dict[str, tuple[float, float]] = {}
@@ -51,6 +52,7 @@ class Tally:
         self.joules['active'] += joules.active
         self.joules['exclusive'] += joules.exclusive
         self.components[name] = self.components.get(name, 0.0) + reserved
+        self.idle[name] = self.idle.get(name, 0.0) + joules.idle
         self.readings[name] = weaker(self.readings.get(name, reading), reading)
         self.seen[name] += seconds  # type: ignore[assignment]
         low, high = self.ends.get(name, (0.0, 0.0))

@@ -16,16 +16,16 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from . import ledger, sampler
 from .checkpoint import Checkpoint
 from .cputime import TreeClock, process_start
-from .entry import Entry, Kind, Outcome, Part, Reading, Window
+from .entry import Command, Entry, Kind, Outcome, Part, Reading, Window, check_values
 from .errors import warn_once
 from .host import Host, boot_id, busy_seconds, slept_seconds
 from .meters import Meter, Moment, Seen
@@ -38,6 +38,8 @@ WINDOW_SECONDS = 5.0
 takes about 0.01 % of a core."""
 
 _numbers = itertools.count(1)
+
+Told = TypeVar('Told', Part, Command)
 
 
 class Label(NamedTuple):
@@ -104,7 +106,9 @@ class Watch:
         self._label, self._host, self._meters = label, host, meters
         self._folder = None if folder is None else str(folder)
         self._windows: list[Window] = []
-        self._parts: list[tuple[str, float]] = []
+        self._marks: list[tuple[str, float]] = []
+        self._parts: list[Part] = []
+        self._commands: list[Command] = []
         self._failure: tuple[Outcome, str] | None = None
         self._cancelled = False
         self._checkpoint: Checkpoint | None = None
@@ -155,7 +159,7 @@ class Watch:
     @property
     def has_parts(self) -> bool:
         """Whether any sub-stage has begun."""
-        return bool(self._parts)
+        return bool(self._marks or self._parts)
 
     def part(self, name: str) -> None:
         """A sub-stage begins here, and the one before it ends."""
@@ -163,7 +167,35 @@ class Watch:
             return
         with self._lock:
             self._advance()
-            self._parts.append((name, self._monotonic))
+            self._marks.append((name, self._monotonic))
+
+    def divide(self, parts: Iterable[Part]) -> None:
+        """Say which sub-stages there were, in hindsight.
+
+        Parameters
+        ----------
+        parts : iterable of Part
+
+        Raises
+        ------
+        ValueError, TypeError
+            When one of them is none; then none of them is kept.
+        """
+        self._parts += _checked(Part, parts)
+
+    def ran(self, commands: Iterable[Command]) -> None:
+        """Say which programs were run.
+
+        Parameters
+        ----------
+        commands : iterable of Command
+
+        Raises
+        ------
+        ValueError, TypeError
+            When one of them is none; then none of them is kept.
+        """
+        self._commands += _checked(Command, commands)
 
     def __exit__(
         self,
@@ -265,15 +297,14 @@ class Watch:
             outcome=outcome,
             error=error,
             suspended_seconds=max(0.0, self._slept_seconds() - self._slept),
-            parts=self._named_parts(),
+            parts=tuple(sorted([*self._marked(), *self._parts], key=_start)),
+            commands=tuple(sorted(self._commands, key=_start)),
         )
 
-    def _named_parts(self) -> tuple[Part, ...]:
-        ends = [start for _, start in self._parts[1:]] + [self._monotonic]
-        return tuple(
-            Part(name, start, end - start)
-            for (name, start), end in zip(self._parts, ends, strict=False)
-        )
+    def _marked(self) -> Iterable[Part]:
+        ends = [start for _, start in self._marks[1:]] + [self._monotonic]
+        for (name, start), end in zip(self._marks, ends, strict=False):
+            yield Part(name, start, end - start)
 
     def _guard(self, write: Callable[..., None], *what: object) -> bool:
         """Write to the ledger; say once if that fails, and go on."""
@@ -288,6 +319,18 @@ class Watch:
             )
             return False
         return True
+
+
+def _checked(kind: type[Told], told: Iterable[Told]) -> list[Told]:
+    """Records as they may be written: one that a reader refuses would cost the whole entry."""
+    records = [kind._make(record) for record in told]
+    for record in records:
+        check_values(record)
+    return records
+
+
+def _start(record: Part | Command) -> float:
+    return record.start
 
 
 def _look(meter: Meter, moment: Moment) -> Seen:

@@ -7,17 +7,21 @@ import pickle
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from doubles import Burn, BurnInChildren, Fail, Sleep
 from nipype import Node, Workflow
 from nipype.interfaces.utility import Function
 
-from nicarbon import CarbonNode, carbon_aware, ledger, recording
+from nicarbon import CarbonNode, carbon_aware, errors, ledger, recording
+from nicarbon.aware import divided, ran, reused
+from nicarbon.entry import Command, Part
 from nicarbon.errors import UsageError
 from nicarbon.host import cached
 from nicarbon.meters import Fake, Moment, Seen, find
-from nicarbon.series import MAX_WINDOWS
+from nicarbon.run import watched
+from nicarbon.series import MAX_WINDOWS, cut
 from nicarbon.share import share
 from nicarbon.watch import Label, Watch
 
@@ -205,6 +209,99 @@ def test_cached_nodes_are_charged_nothing(tmp_path: Path) -> None:
     assert again['burn'].reserved_cores == 0
     (share_,) = sharing.shares
     assert share_.joules['reserved'] == 0
+
+
+class _Tells(Burn):
+    """Tells what it ran and which parts it had, as an interface that reads a log does."""
+
+    def _run_interface(self, runtime: Any) -> Any:
+        begin = time.monotonic()
+        super()._run_interface(runtime)
+        middle = begin + self.inputs.seconds / 2
+        divided([Part('one', begin, middle - begin), Part('two', middle, 60.0)])
+        ran(Command(name, begin, 0.1, 0.05, 0.01) for name in ('sh',))
+        ran([Command('mri_convert', middle, 0.1, 0.05, 0.01, 0.2)])
+        return runtime
+
+
+class _WasThere(_Tells):
+    """Finds its result there, made when its ``after`` says."""
+
+    def _run_interface(self, runtime: Any) -> Any:
+        super()._run_interface(runtime)
+        reused(self.inputs.after[0])
+        if self.inputs.after[1]:
+            raise ValueError('the log cannot be read')
+        return runtime
+
+
+def test_work_says_which_programs_and_parts_it_had(tmp_path: Path) -> None:
+    entries, _ = run_workflow(tmp_path, [node(_Tells(), 'tells', 0.2), node(Burn(), 'after', 0.0)])
+    entry = entries['tells']
+    assert [command.name for command in entry.commands] == ['sh', 'mri_convert']
+    assert entry.commands[1].peak_memory_gb == 0.2
+    pieces = [piece for piece in cut(entry) if piece.stage != 'tells']
+    assert [piece.stage for piece in pieces] == ['one', 'two']
+    assert [[one.name for one in piece.commands] for piece in pieces] == [['sh'], ['mri_convert']]
+    assert pieces[0].seconds == pytest.approx(0.1, abs=0.01)
+    assert entries['after'].commands == entries['after'].parts == ()
+
+
+def test_outside_any_work_nobody_listens() -> None:
+    ran([Command('sh', 1.0, 1.0, 1.0, 1.0)])
+    divided([Part('one', 1.0, 1.0)])
+    reused(1.0)
+
+
+@pytest.mark.parametrize(
+    'wrong',
+    [
+        lambda: [Command('sh', 1.0, -1.0, 1.0, 1.0), Part('sh', 1.0, -1.0)],
+        lambda: [('sh', 1.0)],
+        lambda: [None],
+        lambda: None,
+        lambda: (1 / 0 for _ in 'x'),
+    ],
+)
+def test_programs_that_cannot_be_kept_cost_a_warning(tmp_path: Path, caplog, wrong: Any) -> None:
+    errors._warned.clear()
+    with recording(tmp_path) as run, watched(Label(node='n')):
+        ran([Command('sh', 1.0, 1.0, 1.0, 1.0)])
+        ran(wrong())
+        divided(wrong())
+    (entry,) = [entry for entry in ledger.read(run.ledger)[0] if entry.kind == 'node']
+    assert [command.name for command in entry.commands] == ['sh']
+    assert entry.parts == ()
+    assert caplog.text.count('is not kept') == 2
+
+
+@pytest.mark.parametrize(
+    ('made', 'fails', 'outcomes'),
+    [(1.0, False, ['cached']), (1e12, False, []), (1.0, True, ['failed'])],
+    ids=['before the run', 'by this run', 'and then it failed'],
+)
+def test_what_was_done_already_is_cached(
+    tmp_path: Path, made: float, fails: bool, outcomes: list[str]
+) -> None:
+    one = node(_WasThere(after=(made, fails)), 'there', 0.05)
+    entries, sharing = run_workflow(tmp_path, [one])
+    found = [each.entry for each in sharing.shares]
+    assert [entry.outcome for entry in found] == outcomes
+    for entry in found:
+        assert (entry.subject, entry.stage) == ('01', 'there')
+        assert bool(entry.cpu_seconds) is fails
+    assert entries[''].cpu_seconds >= 0.05
+
+
+def test_what_was_done_already_is_noted_once(tmp_path: Path) -> None:
+    with recording(tmp_path) as run:
+        for _ in range(2):
+            with watched(Label(node='n')):
+                reused(1.0)
+        with watched(Label(node='m')):
+            pass
+    found = [(entry.node, entry.outcome) for entry in ledger.read(run.ledger)[0]]
+    assert sorted(found) == [('', 'ran'), ('m', 'ran'), ('n', 'cached')]
 
 
 def test_only_classes_and_nodes_can_be_aware() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,9 @@ from values import replace
 
 from nicarbon import ledger
 from nicarbon.checkpoint import Checkpoint
-from nicarbon.entry import Entry, Part, Reading, Use, Window
+from nicarbon.entry import Command, Entry, Part, Reading, Use, Window
 from nicarbon.errors import LedgerError
-from nicarbon.series import merge_pairs
+from nicarbon.series import cut, merge_pairs, summed, utc
 
 FIELDS_OF_VERSION = {
     1: {
@@ -35,9 +36,19 @@ FIELDS_OF_VERSION = {
         'reserved_memory_gb readings windows outcome error host_memory_gb suspended_seconds parts',
     },
 }
+FIELDS_OF_VERSION[3] = FIELDS_OF_VERSION[2] | {
+    'Command': 'name start seconds user_seconds system_seconds peak_memory_gb',
+    'Entry': FIELDS_OF_VERSION[2]['Entry'] + ' commands',
+}
 
 
-@pytest.mark.parametrize('kind', [Reading, Use, Window, Part, Entry])
+EMPTY = Entry(
+    'h-1-1-1', 'node', 'r', '01', '', 'n4', 'wf.n4', 'N4', 'h', 'b', 1,
+    '2026-01-01T00:00:00.000+00:00', 0.0, 0.0, 0.0, 2, 1.0, None, (), (), 'ran',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize('kind', [Reading, Use, Window, Part, Command, Entry])
 def test_fields_change_only_with_the_version(kind: type) -> None:
     names = ' '.join(kind._fields)
     assert names == FIELDS_OF_VERSION[ledger.SCHEMA_VERSION][kind.__name__]
@@ -55,6 +66,31 @@ def test_what_windows_covered_is_read(tmp_path: Path, make_entry) -> None:
     window = Window(1.0, 2.0, 0.5, 1.0, (3.0,), (), (1.5,))
     ledger.append(tmp_path, make_entry((window,)))
     assert ledger.read(tmp_path)[0][0].windows == (window,)
+
+
+times = st.floats(0, 1e6)
+commands = st.builds(Command, st.text(), times, times, times, times, st.none() | st.floats(0, 1e3))
+
+
+@given(st.lists(commands, max_size=5))
+def test_commands_that_are_written_are_read(told: list[Command]) -> None:
+    entry = replace(EMPTY, commands=tuple(told))
+    assert ledger._from_line(ledger.to_line(entry)) == entry
+
+
+@pytest.mark.parametrize('version', [1, 2])
+def test_lines_of_earlier_versions_are_read(tmp_path: Path, make_entry, version: int) -> None:
+    entry = make_entry((Window(1.0, 2.0, 0.5, 1.0, (3.0,)),))
+    record = json.loads(ledger.to_line(entry)) | {'v': version}
+    names = FIELDS_OF_VERSION[version]
+    record = {key: record[key] for key in ('v', *names['Entry'].split())}
+    record['readings'] = [
+        {key: reading[key] for key in names['Reading'].split()} for reading in record['readings']
+    ]
+    (tmp_path / 'h-1-1.jsonl').write_text(json.dumps(record) + '\n')
+    (read,), warnings = ledger.read(tmp_path)
+    assert warnings == []
+    assert read == entry._replace(host_memory_gb=read.host_memory_gb)
 
 
 def test_a_torn_line_costs_itself_alone(tmp_path: Path, make_entry) -> None:
@@ -112,6 +148,43 @@ def test_writers_of_one_file_lose_nothing(tmp_path: Path, make_entry) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
+parts = st.lists(
+    st.builds(Part, st.sampled_from(['a', 'b']), st.floats(0, 120), st.floats(0, 60)), max_size=6
+)
+
+
+@given(parts, st.lists(st.floats(0, 130), max_size=8))
+def test_cutting_keeps_sums_and_commands(told: list[Part], starts: list[float]) -> None:
+    """Whatever the parts are, also where they overlap or lie outside."""
+    windows = tuple(Window(10.0 * i + 10, 10.0, 5.0, 6.0, (30.0,)) for i in range(10))
+    reading = Reading('cpu', 300.0, 2.0, 'm', 'modelled', 'host', 2.0)
+    called = tuple(Command('mri', start, 1.0, 1.0, 0.0) for start in sorted(starts))
+    blank = replace(EMPTY, readings=(reading,))
+    entry = summed(blank, windows, parts=tuple(told), commands=called)
+    pieces = cut(entry)
+    assert sum(piece.cpu_seconds for piece in pieces) == pytest.approx(50, abs=1e-4)
+    assert sum(piece.readings[0].joules for piece in pieces) == pytest.approx(300, abs=1e-3)
+    assert tuple(one for piece in pieces for one in piece.commands) == called
+    for piece, following in pairwise(pieces):
+        assert all(one.start < following.start for one in piece.commands)
+
+
+def test_a_command_is_of_the_part_in_which_it_started(make_entry) -> None:
+    windows = tuple(Window(10.0 * i, 10.0, 5.0, 6.0, (30.0,)) for i in range(3))
+    names = {'before': 1.0, 'first': 5.0, 'long': 14.9, 'second': 15.0, 'after': 26.0}
+    called = tuple(Command(name, start, 9.0, 1.0, 0.0) for name, start in names.items())
+    told = Part('one', 5.0, 10.0), Part('two', 15.0, 10.0)
+    pieces = cut(make_entry(windows, parts=told, commands=called))
+    found = [(piece.stage, [one.name for one in piece.commands]) for piece in pieces]
+    assert found == [
+        ('n4', ['before']),
+        ('one', ['first', 'long']),
+        ('two', ['second']),
+        ('n4', ['after']),
+    ]
+    assert utc(pieces[1], pieces[1].commands[1].start) == '2026-01-01T00:00:14.900+00:00'
+
+
 joules = st.one_of(st.none(), st.floats(0, 1e6))
 series = st.lists(st.tuples(st.floats(0.001, 100), st.floats(0, 100), joules), max_size=40)
 
@@ -147,6 +220,11 @@ def test_merging_keeps_sums(parts: list[tuple[float, float, float | None]]) -> N
         {'readings': []},
         {'windows': [[0, 1, 1, 1, [float('inf')]]]},
         {'windows': [[0, 1, 1]]},
+        {'commands': [['mri_convert', 0.0, 1.0, -0.5, 0.0]]},
+        {'commands': [['mri_convert', 0.0, 1.0, 0.5, None]]},
+        {'commands': [['mri_convert', 0.0, 1.0, 0.5]]},
+        {'commands': [[7, 0.0, 1.0, 0.5, 0.0]]},
+        {'commands': {'mri_convert': 1.0}},
     ],
     ids=str,
 )

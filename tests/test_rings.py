@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / 'nicarbon'
 
 VALUES = {'entry', 'series', 'errors', 'stage', 'ledger', 'quantity', 'timeline', 'charge'}
-VALUES |= {'overhead', 'complete', 'split', 'share', 'account', 'summary'}
+VALUES |= {'overhead', 'complete', 'split', 'share', 'account', 'summary', 'programs'}
 SEEING = {'checkpoint', 'sampler', 'entry', 'series', 'errors', 'ledger', 'host', 'meters'}
 SEEING |= {'cputime'}
 SEEING |= {'watch'}
@@ -57,7 +57,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     'summary': {'entry', 'share', 'account'},
     'grids': {'errors', 'account'},
     'bids': {'entity', 'entry', 'errors', 'stage', 'account'},
-    'sidecar': {'account', 'entry', 'host', 'share', 'summary'},
+    'programs': {'entry', 'series', 'share'},
+    'sidecar': {'account', 'entry', 'host', 'programs', 'share', 'summary'},
     'report': VALUES | {'bids', 'scenario', 'host'},
     'demo': {'errors', 'anatomy'},
     'cli': {'*'},
