@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ __all__ = [
     'sessions',
     'table_path',
     'uri',
+    'with_second',
 ]
 
 BIDS_VERSION = '1.10.0'
@@ -76,6 +77,10 @@ class Session:
         Labels without their prefix; the session is empty where there is none.
     t1w : tuple of pathlib.Path
         All runs (and acquisitions), sorted.
+    t2w, flair : tuple of pathlib.Path
+        Further images, sorted; empty unless they were asked for.
+    tesla : float or None
+        Field strength of the scanner, where the sidecars of the T1w images say it.
 
     Examples
     --------
@@ -86,6 +91,9 @@ class Session:
     subject: str
     session: str
     t1w: tuple[Path, ...]
+    t2w: tuple[Path, ...] = ()
+    flair: tuple[Path, ...] = ()
+    tesla: float | None = None
 
     @property
     def name(self) -> str:
@@ -290,15 +298,9 @@ def _t1w(
     session_labels: Collection[str],
     filters: Mapping[str, Any],
 ) -> list[Any]:
-    from bids.layout import BIDSLayout, BIDSLayoutIndexer, Query
+    from bids.layout import Query
 
-    # pybids walks what is not ignored: leave it the way to the T1w images alone.
-    subject = '|'.join(map(re.escape, sorted(subjects)))
-    session = '|'.join(map(re.escape, sorted(session_labels))) or r'[^/]+'
-    way = rf'sub-({subject})(/ses-({session}))?(/anat(/[^/]+_T1w\.nii(\.gz)?)?)?'
-    elsewhere = re.compile(rf'^/(?!({way}|dataset_description\.json)$)')
-    indexer = BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=[elsewhere])
-    layout = BIDSLayout(root, validate=False, indexer=indexer)
+    layout = _layout(root, subjects, session_labels, 'T1w')
     special = {None: Query.NONE, '*': Query.ANY}
     chosen = {
         key: special.get(value, value) if not isinstance(value, list) else value
@@ -312,6 +314,62 @@ def _t1w(
         chosen['session'] = sorted(session_labels)
     query = {'suffix': 'T1w', 'extension': ['.nii', '.nii.gz'], 'scope': 'raw'} | chosen
     return list(layout.get(**query))
+
+
+def _layout(
+    root: Path,
+    subjects: Collection[str],
+    session_labels: Collection[str],
+    suffixes: str,
+    *,
+    metadata: bool = False,
+) -> Any:
+    """An index of some images alone, and of what JSON files say of them if that is wanted."""
+    from bids.layout import BIDSLayout, BIDSLayoutIndexer
+
+    # pybids walks what is not ignored: leave it the way to these images alone.
+    subject = '|'.join(map(re.escape, sorted(subjects)))
+    session = '|'.join(map(re.escape, sorted(session_labels))) or r'[^/]+'
+    files = rf'[^/]*({suffixes})\.({"json|" if metadata else ""}nii(\.gz)?)'
+    way = rf'sub-({subject})(/ses-({session}))?(/anat)?(/{files})?'
+    elsewhere = re.compile(rf'^/(?!({way}|{files}|dataset_description\.json)$)')
+    indexer = BIDSLayoutIndexer(validate=False, index_metadata=metadata, ignore=[elsewhere])
+    return BIDSLayout(root, validate=False, indexer=indexer)
+
+
+def with_second(root: Path, found: Sequence[Session]) -> list[Session]:
+    """Sessions with their T2w and FLAIR images, and the field strength.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+    found : sequence of Session
+
+    Returns
+    -------
+    list of Session
+    """
+    layout = _layout(root, {one.subject for one in found}, (), 'T1w|T2w|FLAIR', metadata=True)
+    return [_complete(layout, session) for session in found]
+
+
+def _complete(layout: Any, session: Session) -> Session:
+    from bids.layout import Query
+
+    images: dict[str, tuple[Path, ...]] = {}
+    for suffix in ('T2w', 'FLAIR'):
+        paths = layout.get(
+            subject=session.subject,
+            session=session.session or Query.NONE,
+            suffix=suffix,
+            extension=['.nii', '.nii.gz'],
+            return_type='file',
+        )
+        images[suffix] = tuple(sorted(map(Path, paths)))
+    strengths = [layout.get_metadata(path).get('MagneticFieldStrength') for path in session.t1w]
+    numbers = {float(one) for one in strengths if isinstance(one, int | float)}
+    tesla = numbers.pop() if len(numbers) == 1 else None
+    return replace(session, t2w=images['T2w'], flair=images['FLAIR'], tesla=tesla)
 
 
 def _some(labels: Collection[str]) -> str:

@@ -17,8 +17,8 @@ from typing import NamedTuple
 from .errors import BusyError, InputError, UnavailableError, UsageError
 from .stage import Stage, versions
 
-__all__ = ['FreeSurfer', 'environment', 'find', 'finished', 'is_complete', 'require', 'touch']
-__all__ += ['vacate']
+__all__ = ['FreeSurfer', 'environment', 'find', 'finished', 'is_complete', 'is_ours', 'require']
+__all__ += ['touch', 'vacate']
 
 LONGEST_PATH = 185
 """Characters of a subject's folder: FastSurfer refuses longer ones, since programs of
@@ -254,7 +254,7 @@ def finished(stage: Stage, folder: Path) -> bool:
         return False
     touched = _touch_file(stage, folder)
     if not touched.exists():
-        if stage.touch or not made or any(folder.glob('touch/nicarbon.*')):
+        if stage.touch or not made or is_ours(folder):
             return False
         touched = min(made, key=lambda path: path.stat().st_mtime)
     needed = (folder / stage.path(name) for name in stage.needs)
@@ -299,6 +299,11 @@ def is_complete(folder: Path) -> bool:
         and not (folder / 'scripts/recon-all.error').exists()
         and not any(folder.glob('scripts/IsRunning.*'))
     )
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether nicarbon was at work on a subject, and may go on with it."""
+    return any(folder.glob('touch/nicarbon.*'))
 
 
 def vacate(folder: Path) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import tomli_w
 
+from nicarbon.cli.choice import choose, read_toml
 from nicarbon.cli.commands import parser
-from nicarbon.cli.options import Options, choose, read_toml
+from nicarbon.cli.options import Options
 from nicarbon.errors import InputError, UsageError
 
 

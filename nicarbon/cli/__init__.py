@@ -31,8 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         Exit code, see :mod:`nicarbon.errors`.
     """
+    from .choice import explain
     from .commands import run
-    from .options import explain
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors='replace')  # No ± in ASCII: a question mark will do.

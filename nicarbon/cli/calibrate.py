@@ -13,7 +13,7 @@ from typing import NoReturn
 from ..calibration import Calibration, Plan, World, calibrate, check_writable, counter, save
 from ..errors import UnavailableError, UsageError
 from ..host import Host
-from .options import Parser
+from .choice import Parser
 
 __all__ = ['command', 'parser']
 

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ..errors import InputError, LevelError, UsageError
-from .options import Chosen, Parser, choose, flags, version
+from .choice import Chosen, Parser, choose, flags, version
 
 __all__ = ['parser', 'run']
 

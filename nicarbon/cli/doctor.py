@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..doctor import Counter, Diagnosis, examine
 from ..surroundings import Clock, Load
-from .options import Parser
+from .choice import Parser
 
 __all__ = ['doctor', 'parser', 'words']
 

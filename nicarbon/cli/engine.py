@@ -13,7 +13,7 @@ from typing import Any
 from .. import bids, ledger
 from ..aware import CarbonNode
 from ..errors import StorageError
-from ..run import Recording
+from ..run import Recording, add_cached
 from ..watch import Label
 from .pool import Pool, end_workers
 
@@ -35,8 +35,12 @@ def run(plan: Any, recording: Recording, screen: Any) -> Sequence[str]:
         One line for each stage that failed.
     """
     _quiet_nipype(plan.log_dir, plan.options.verbose)
-    workflow = _workflow(plan)
-    _start_workers(None if plan.options.verbose else plan.log_dir / 'workers.log')
+    reused = plan.pipeline.reused(plan.out_dir, plan.sessions)
+    _reuse(plan, reused, screen)
+    workflow = _workflow(plan, [one for one in plan.sessions if one not in reused])
+    os.environ.update(plan.pipeline.environment())
+    log = None if plan.options.verbose else plan.log_dir / 'workers.log'
+    _start_workers(plan.pipeline.preload, log)
     told = _Told(screen)
     arguments = {
         'n_procs': plan.n_procs,
@@ -66,6 +70,21 @@ def run(plan: Any, recording: Recording, screen: Any) -> Sequence[str]:
     return _failures(told.failed, recording.ledger)
 
 
+def _reuse(plan: Any, reused: Mapping[bids.Session, float], screen: Any) -> None:
+    """Write down that finished sessions are taken as they are: they are charged nothing."""
+    for session, made in reused.items():
+        for stage in plan.pipeline.stages:
+            label = Label(
+                subject=session.subject,
+                session=session.session,
+                stage=stage.key,
+                node=f'{session.name}.{stage.key}',
+                interface='',
+            )
+            add_cached(label, made)
+        screen.reused(session, len(plan.pipeline.stages))
+
+
 class _Told:
     """What the pool says of nodes goes to the screen; which failed is kept."""
 
@@ -81,19 +100,12 @@ class _Told:
             self.failed[node.fullname] = node.label
 
 
-def _workflow(plan: Any) -> Any:
-    from ..workflows.structural import init_structural_dataset_wf, unsaved
-
-    options = plan.options
-    workflow = init_structural_dataset_wf(
-        plan.sessions,
-        bids_dir=plan.bids_dir,
-        out_dir=plan.out_dir,
-        omp_nthreads=options.omp_nthreads,
-    )
+def _workflow(plan: Any, sessions: Sequence[bids.Session]) -> Any:
+    options, pipeline = plan.options, plan.pipeline
+    workflow = pipeline.workflow(plan.bids_dir, plan.out_dir, sessions)
     workflow.base_dir = str(plan.work_dir)
     base = plan.work_dir / workflow.name
-    stale = [base] if options.clean_workdir else unsaved(plan.sessions, plan.out_dir, base)
+    stale = [base] if options.clean_workdir else pipeline.stale(plan.out_dir, base, sessions)
     for folder in stale:
         shutil.rmtree(folder, ignore_errors=True)
     workflow.config['execution'] = {
@@ -119,7 +131,7 @@ def _failures(failed: Mapping[str, Label], folder: Path) -> list[str]:
     ]
 
 
-def _start_workers(log: Path | None) -> None:
+def _start_workers(preload: str, log: Path | None) -> None:
     """Start the server that forks the workers; what they print goes to a file.
 
     Forking this process, which has a watching thread and library thread pools,
@@ -127,7 +139,7 @@ def _start_workers(log: Path | None) -> None:
     """
     from multiprocessing import forkserver, set_forkserver_preload
 
-    set_forkserver_preload(['nicarbon.workflows.structural'])
+    set_forkserver_preload([preload])
     if log is None:
         forkserver.ensure_running()
         return

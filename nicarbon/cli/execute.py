@@ -24,7 +24,7 @@ from ..series import cut
 from ..share import Sharing, share
 from ..summary import Summary, summarise
 from ..watch import Label
-from .options import Chosen, Parser, choose, flags
+from .choice import Chosen, Parser, choose, flags
 from .screen import Screen
 
 __all__ = ['execute', 'parser']

@@ -34,7 +34,8 @@ from ..report.references import bibtex
 from ..series import cut, leaves
 from ..share import Share, Sharing, share
 from ..summary import Summary, summarise
-from .options import Chosen, Options, read_toml
+from .choice import Chosen, read_toml
+from .options import Options
 
 __all__ = ['Written', 'last_options', 'write']
 

@@ -14,29 +14,14 @@ import tomli_w
 
 from .. import bids
 from ..account import PUE
-from ..errors import MissingExtraError, OutputError, StorageError, UsageError
+from ..errors import OutputError, StorageError, UsageError
 from ..grids import parse
-from ..stage import stages
-from .options import Chosen, Options
+from .choice import Chosen
+from .options import Options
 from .outputs import scaffold
+from .pipelines import Pipeline, choose
 
 __all__ = ['participant']
-
-PACKAGES = {
-    'SimpleITK': 'SimpleITK',
-    'dipy': 'dipy',
-    'nibabel': 'nibabel',
-    'nilearn': 'nilearn',
-    'numpy': 'numpy',
-    'scipy': 'scipy',
-    'skimage': 'scikit-image',
-    'threadpoolctl': 'threadpoolctl',
-}
-"""Modules that the structural pipeline imports, and the packages that bring them."""
-
-FREE_BYTES = 500_000_000
-"""Space that the work folder must have before anything is run: what two
-sessions at 1 mm leave there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +34,7 @@ class _Plan:
     sessions: tuple[bids.Session, ...]
     without: tuple[str, ...]
     chosen: Chosen
+    pipeline: Pipeline
     run_id: str
 
     @property
@@ -92,10 +78,10 @@ def participant(bids_dir: Path, out_dir: Path, chosen: Chosen) -> int:
     from .screen import Screen
 
     plan = _plan(bids_dir.resolve(), out_dir.resolve(), chosen)
-    screen = Screen(sys.stdout)
+    screen = Screen(sys.stdout, plan.pipeline.stages)
     screen.left_out(plan.without)
     if chosen.options.dry_run:
-        screen.dry_run(plan.sessions, stages('structural'), plan.out_dir)
+        screen.dry_run(plan.sessions, plan.pipeline.stages, plan.out_dir)
         return 0
     _prepare(plan)
     return _run(plan, screen)
@@ -116,35 +102,26 @@ def _plan(bids_dir: Path, out_dir: Path, chosen: Chosen) -> _Plan:
     work_dir = options.work_dir.resolve()
     if bids_dir == work_dir or bids_dir in work_dir.parents:
         raise UsageError(f'--work-dir {work_dir} is inside BIDS_DIR, which is never written to')
-    _require_extra()
+    pipeline = choose(options)
+    pipeline.require(bids_dir, out_dir, found)
     from ..run import new_run_id
 
-    plan = _Plan(bids_dir, out_dir, work_dir, tuple(found), tuple(without), chosen, new_run_id())
+    who = tuple(found), tuple(without)
+    plan = _Plan(bids_dir, out_dir, work_dir, *who, chosen, pipeline, new_run_id())
     _require_resources(plan)
     return plan
 
 
 def _require_resources(plan: _Plan) -> None:
-    from ..workflows.structural import MEMORY_GB
-
     if plan.options.omp_nthreads > plan.n_procs:
         raise UsageError(
             f'--omp-nthreads {plan.options.omp_nthreads} is more than the {plan.n_procs} core(s) '
             'of --nprocs: lower the one or raise the other'
         )
-    stage, most = max(MEMORY_GB.items(), key=lambda item: item[1])
-    if plan.memory_gb < most:
-        raise UsageError(f'--mem {plan.memory_gb:g}: the stage {stage} needs {most:g} GB')
-
-
-def _require_extra() -> None:
-    from importlib.util import find_spec
-
-    missing = [package for module, package in PACKAGES.items() if find_spec(module) is None]
-    if missing:
-        raise MissingExtraError(
-            f'the structural pipeline needs {", ".join(missing)}: '
-            "pip install 'nicarbon[structural]'"
+    most = max(plan.pipeline.stages, key=lambda stage: stage.memory_gb)
+    if plan.memory_gb < most.memory_gb:
+        raise UsageError(
+            f'--mem {plan.memory_gb:g}: the stage {most.name} needs {most.memory_gb:g} GB'
         )
 
 
@@ -159,23 +136,24 @@ def _prepare(plan: _Plan) -> None:
         except OSError as error:
             raise OutputError(f'{flag} {folder} cannot be written: {error.strerror}') from None
     free = shutil.disk_usage(plan.work_dir).free
-    if free < FREE_BYTES:
+    needed = plan.pipeline.free_bytes
+    if free < needed:
         raise StorageError(
             f'--work-dir {plan.work_dir} has {free / 1e6:.0f} MB free, at least '
-            f'{FREE_BYTES / 1e6:.0f} MB are needed: choose another with -w'
+            f'{needed / 1e6:.0f} MB are needed: choose another with -w'
         )
     plan.log_dir.mkdir(parents=True)
     scaffold(plan.out_dir, plan.bids_dir)
-    record = plan.chosen.record() | {'versions': _versions()}
+    record = plan.chosen.record() | {'versions': _versions(plan.pipeline)}
     draft = plan.log_dir / '.config.draft'
     draft.write_text(tomli_w.dumps(record), 'utf-8')
     draft.replace(plan.log_dir / 'config.toml')
 
 
-def _versions() -> dict[str, str]:
+def _versions(pipeline: Pipeline) -> dict[str, str]:
     from importlib.metadata import version
 
-    return {name: version(name) for name in ('nipype', *PACKAGES.values())}
+    return {'nipype': version('nipype'), **pipeline.versions()}
 
 
 def _run(plan: _Plan, screen: Any) -> int:
@@ -183,7 +161,7 @@ def _run(plan: _Plan, screen: Any) -> int:
     from ..run import recording
     from . import engine, outputs
 
-    screen.start(plan.sessions, stages('structural'), plan.log_dir)
+    screen.start(plan.sessions, plan.pipeline.stages, plan.log_dir)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     subjects = {session.subject for session in plan.sessions}

@@ -14,22 +14,10 @@ from .. import bids
 from ..aware import CarbonNode
 from ..interfaces import structural as stage
 from ..interfaces.derivatives import SaveDerivatives, derivatives
+from ..stage import find_stage
 from .anatomical import INPUTS, OUTPUTS, workflow_name
 
 __all__ = ['init_structural_dataset_wf', 'init_structural_wf', 'unsaved']
-
-MEMORY_GB = {
-    'conform': 0.8,
-    'n4': 0.8,
-    'affine': 0.8,
-    'nonlinear': 1.5,
-    'brain_extraction': 1.5,
-    'tissue_segmentation': 2.5,
-    'surface': 1.2,
-    'morphometry': 1.2,
-    'derivatives': 0.8,
-}
-"""Memory to reserve per stage, in GB: peaks seen on 1 mm heads, rounded up."""
 
 
 def init_structural_wf(
@@ -66,7 +54,7 @@ def init_structural_wf(
             subject=subject,
             session=session,
             stage=stage_name,
-            mem_gb=MEMORY_GB[stage_name],
+            mem_gb=find_stage('structural', stage_name).memory_gb,
         )
 
     inputnode = Node(IdentityInterface(fields=list(INPUTS)), name='inputnode')
@@ -146,7 +134,7 @@ def init_structural_dataset_wf(
             subject=session.subject,
             session=session.session,
             stage='derivatives',
-            mem_gb=MEMORY_GB['derivatives'],
+            mem_gb=find_stage('structural', 'derivatives').memory_gb,
         )
         one.connect(one.get_node('outputnode'), 't1w_preproc', save, 't1w_preproc')
         for field in OUTPUTS[1:]:

@@ -1,0 +1,103 @@
+"""The pipelines that a participant run can take: what each needs, and what it runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from ...bids import Session
+from ...errors import UsageError
+from ...stage import Stage
+from ..options import Options
+
+__all__ = ['Pipeline', 'choose']
+
+
+class Pipeline(Protocol):
+    """One way from T1w images to results."""
+
+    @property
+    def tool(self) -> str:
+        """Name of its stage table."""
+        ...
+
+    @property
+    def preload(self) -> str:
+        """Module that workers have imported before they are forked."""
+        ...
+
+    @property
+    def free_bytes(self) -> int:
+        """Space that the work folder must have before anything is run."""
+        ...
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Stages of one session, in order."""
+        ...
+
+    def require(self, bids_dir: Path, out_dir: Path, sessions: Sequence[Session]) -> None:
+        """Refuse, before any work starts, what is known to stop it."""
+        ...
+
+    def environment(self) -> Mapping[str, str]:
+        """Variables for the workers."""
+        ...
+
+    def workflow(self, bids_dir: Path, out_dir: Path, sessions: Sequence[Session]) -> Any:
+        """The Nipype workflow of these sessions."""
+        ...
+
+    def stale(self, out_dir: Path, base: Path, sessions: Sequence[Session]) -> Iterable[Path]:
+        """Working folders to be removed: what they have made is gone."""
+        ...
+
+    def reused(self, out_dir: Path, sessions: Sequence[Session]) -> Mapping[Session, float]:
+        """Sessions that are finished and taken as they are, and when they were made."""
+        ...
+
+    def versions(self) -> Mapping[str, str]:
+        """Programs that it uses."""
+        ...
+
+
+def choose(options: Options, environ: Mapping[str, str] = os.environ) -> Pipeline:
+    """The pipeline that is asked for.
+
+    Parameters
+    ----------
+    options : Options
+        With ``auto``, FreeSurfer where ``FREESURFER_HOME`` is set, the embedded one
+        elsewhere.
+    environ : mapping
+
+    Returns
+    -------
+    Pipeline
+
+    Raises
+    ------
+    NicarbonError
+        When it is not on this machine.
+    """
+    name = options.pipeline
+    if name == 'auto':
+        name = 'freesurfer' if environ.get('FREESURFER_HOME') else 'structural'
+    if name == 'freesurfer':
+        from .freesurfer import FreeSurferPipeline
+
+        return FreeSurferPipeline.of(options, environ)
+    from .structural import StructuralPipeline
+
+    _refuse(options, 'fs_license_file', 'fs_subjects_dir', 'stages')
+    return StructuralPipeline(options)
+
+
+def _refuse(options: Options, *names: str) -> None:
+    """Options that have no meaning here would be ignored in silence."""
+    for name in names:
+        if getattr(options, name):
+            flag = f'--{name.replace("_", "-")}'
+            raise UsageError(f'{flag} is for --pipeline freesurfer, not for structural')

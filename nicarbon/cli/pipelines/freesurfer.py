@@ -1,0 +1,212 @@
+"""FreeSurfer's recon-all, stage by stage."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from ... import freesurfer
+from ...bids import Session, with_second
+from ...errors import BusyError, UsageError
+from ...freesurfer import FreeSurfer
+from ...stage import Stage
+from ..options import Options
+
+__all__ = ['FreeSurferPipeline']
+
+SUBMILLIMETRE = 0.99
+"""Largest voxel edge, in mm, of images that are conformed to their own size, not to 1 mm
+(``-cm``)."""
+
+TESLA = (2.5, 3.5)
+"""Field strengths for which recon-all has an atlas of its own (``-3T``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FreeSurferPipeline:
+    """The pipeline with the options of a run.
+
+    Parameters
+    ----------
+    options : Options
+    freesurfer : FreeSurfer
+    environ : mapping
+    """
+
+    options: Options
+    freesurfer: FreeSurfer
+    environ: Mapping[str, str]
+    tool: str = 'freesurfer'
+    preload: str = 'nicarbon.workflows.freesurfer'
+    free_bytes: int = 1_000_000_000
+    """What a subject leaves, in its folder and the work folder."""
+
+    @classmethod
+    def of(cls, options: Options, environ: Mapping[str, str] = os.environ) -> FreeSurferPipeline:
+        """Look for FreeSurfer.
+
+        Raises
+        ------
+        UnavailableError
+            When it is not there, or of an unknown version.
+        UsageError
+            When a stage is asked for that it does not have.
+        """
+        made = cls(options, freesurfer.find(environ), environ)
+        made._check_stages()
+        return made
+
+    def _check_stages(self) -> None:
+        from ...workflows.freesurfer import DIRECTIVES, selected
+
+        whole = selected(self.freesurfer.major)
+        known = {'all', *DIRECTIVES, *(stage.name for stage in whole)}
+        known |= {stage.key for stage in whole}
+        for name in self.options.stages:
+            if name not in known:
+                raise UsageError(
+                    f'--stages {name}: FreeSurfer {self.freesurfer.version} has no such stage; '
+                    f'it has all, {", ".join(DIRECTIVES)}, {", ".join(stage.name for stage in whole if stage.hemi != "rh")}'
+                )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Stages and directives that are asked for."""
+        return self.options.stages or ('all',)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Stages of one session without second image, in order."""
+        from ...workflows.freesurfer import selected
+
+        return selected(self.freesurfer.major, self.names)
+
+    def subjects_dir(self, out_dir: Path) -> Path:
+        """Where subjects are, and go."""
+        given = self.options.fs_subjects_dir
+        return out_dir / 'freesurfer' if given is None else given.resolve()
+
+    def require(self, bids_dir: Path, out_dir: Path, sessions: Sequence[Session]) -> None:
+        """Refuse what is known to stop recon-all."""
+        licence = self.options.fs_license_file
+        folder = self.subjects_dir(out_dir)
+        if bids_dir == folder or bids_dir in folder.parents:
+            raise UsageError(f'--fs-subjects-dir {folder} is inside BIDS_DIR: it is written to')
+        environ = {**self.environ, **freesurfer.environment(self.freesurfer, None, self.environ)}
+        names = [session.name for session in sessions]
+        freesurfer.require(self.freesurfer, folder, names, licence, environ)
+        for session in sessions:
+            for path in session.t1w:
+                if ' ' in str(path):
+                    raise UsageError(f'{path}: recon-all cannot take a path with blanks')
+            self._require_inputs(folder / session.name)
+        _require_idle(folder, names)
+
+    def _require_inputs(self, folder: Path) -> None:
+        """What stages need that are not run before them must be there."""
+        made: set[str] = set()
+        for stage in self.stages:
+            for name in stage.needs:
+                path = stage.path(name)
+                if path not in made and not (folder / path).exists() and stage.name != 'input':
+                    raise UsageError(
+                        f'--stages: {stage.key} needs {folder / path}, which is not there: '
+                        'run the stages before it first'
+                    )
+            made |= {stage.path(name) for name in stage.makes}
+
+    def environment(self) -> Mapping[str, str]:
+        """FreeSurfer's own variables, and the licence."""
+        licence = self.options.fs_license_file
+        resolved = None if licence is None else licence.resolve()
+        return freesurfer.environment(self.freesurfer, resolved, self.environ)
+
+    def workflow(self, bids_dir: Path, out_dir: Path, sessions: Sequence[Session]) -> Any:
+        """The Nipype workflow of these sessions."""
+        from ...workflows.freesurfer import Recon, init_freesurfer_dataset_wf
+
+        subjects_dir = self.subjects_dir(out_dir)
+        subjects_dir.mkdir(parents=True, exist_ok=True)
+        recons = [
+            Recon(session, _second(session), self._flags(session))
+            for session in with_second(bids_dir, sessions)
+        ]
+        return init_freesurfer_dataset_wf(
+            recons,
+            version=self.freesurfer.major,
+            subjects_dir=subjects_dir,
+            names=self.names,
+            granularity='directive' if self.options.granularity == 'directive' else 'stage',
+            omp_nthreads=self.options.omp_nthreads,
+        )
+
+    def _flags(self, session: Session) -> tuple[str, ...]:
+        """What the images say of how they must be treated, unless the options say it."""
+        at_3t = session.tesla is not None and TESLA[0] <= session.tesla <= TESLA[1]
+        wanted = {
+            '-3T': self.options.three_tesla or at_3t,
+            '-cm': not self.options.no_submm_recon and _largest_voxel(session) <= SUBMILLIMETRE,
+        }
+        return tuple(flag for flag, yes in wanted.items() if yes)
+
+    def stale(self, out_dir: Path, base: Path, sessions: Sequence[Session]) -> list[Path]:
+        """Those of subjects whose folder is gone."""
+        from ...workflows.anatomical import workflow_name
+
+        folder = self.subjects_dir(out_dir)
+        gone = [session for session in sessions if not (folder / session.name).exists()]
+        return [base / workflow_name(session) for session in gone]
+
+    def reused(self, out_dir: Path, sessions: Sequence[Session]) -> Mapping[Session, float]:
+        """Those that recon-all has finished without nicarbon."""
+        folder = self.subjects_dir(out_dir)
+        return {
+            session: (folder / session.name / 'scripts' / 'recon-all.done').stat().st_mtime
+            for session in sessions
+            if freesurfer.is_complete(folder / session.name)
+            and not freesurfer.is_ours(folder / session.name)
+        }
+
+    def versions(self) -> Mapping[str, str]:
+        """That of FreeSurfer."""
+        return {'FreeSurfer': self.freesurfer.version}
+
+
+def _second(session: Session) -> Any:
+    """The image that refines the pial surfaces: a T2w, or else a FLAIR."""
+    return 'T2' if session.t2w else 'FLAIR' if session.flair else ''
+
+
+def _largest_voxel(session: Session) -> float:
+    """Longest edge of all voxels, in mm; what cannot be read is found out by recon-all."""
+    import nibabel as nib
+    from nibabel.filebasedimages import ImageFileError
+
+    try:
+        return max(max(map(float, nib.load(path).header.get_zooms()[:3])) for path in session.t1w)
+    except (ImageFileError, OSError, ValueError, EOFError):
+        return 1.0
+
+
+def _require_idle(folder: Path, names: Sequence[str]) -> None:
+    """A run that was killed may have left a recon-all at work, which nobody waits for."""
+    import psutil
+
+    for process in psutil.process_iter(['cmdline']):
+        words = process.info['cmdline'] or []
+        if not any(word.endswith('/recon-all') or word == 'recon-all' for word in words):
+            continue
+        for name in names:
+            if _follows(words, '-s', name) and _follows(words, '-sd', str(folder)):
+                raise BusyError(
+                    f'recon-all (process {process.pid}) is at work on {folder / name}: '
+                    f'wait for it, or end it with kill {process.pid}'
+                )
+
+
+def _follows(words: Sequence[str], flag: str, value: str) -> bool:
+    return any(pair == (flag, value) for pair in pairwise(words))
