@@ -23,6 +23,7 @@ __all__ = [
     'README',
     'Session',
     'check',
+    'commands_path',
     'dataset_description',
     'derivative_path',
     'figure_path',
@@ -61,6 +62,8 @@ for the dataset (after `nicarbon BIDS_DIR OUT_DIR group`).
 
 - `sub-*/**/*_carbon.tsv`: one row a stage, in joules and seconds; the JSON file
   beside it describes the columns, adds totals, and names every assumption.
+- `sub-*/**/*_desc-commands_carbon.tsv`, if stages told: one row a program that they ran.
+  What it holds is in the rows of the stages already.
 - `logs/<run>/ledger`: the facts as they were measured. `nicarbon account .`
   makes everything else of them again, under another grid or PUE.
 - `sub-*/**/anat`: BIDS derivatives of the structural pipeline.
@@ -120,6 +123,17 @@ def table_path(subject: str, session: str = '') -> Path:
     'sub-01/ses-2/sub-01_ses-2_carbon.tsv'
     """
     return folder(subject, session) / f'{prefix(subject, session)}_carbon.tsv'
+
+
+def commands_path(subject: str, session: str = '') -> Path:
+    """Name of the table of programs, relative to the output folder.
+
+    Examples
+    --------
+    >>> str(commands_path('01'))
+    'sub-01/sub-01_desc-commands_carbon.tsv'
+    """
+    return folder(subject, session) / f'{prefix(subject, session)}_desc-commands_carbon.tsv'
 
 
 def figure_path(subject: str, session: str, description: str, suffix: str) -> Path:

@@ -2,7 +2,8 @@
 
 Pure: values in, text and dictionaries out. The table holds one row per stage
 run once; the sidecar describes its columns and adds totals, assumptions, the
-balance of the host and where all of it came from.
+balance of the host and where all of it came from. A second table may hold one row
+per program that the stages ran.
 """
 
 from __future__ import annotations
@@ -16,13 +17,18 @@ from typing import Any
 from .account import Footprint, Intensity
 from .entry import Entry
 from .host import Host
+from .programs import spent
 from .share import Balance, Share
 from .summary import Line, Summary
 
-__all__ = ['COLUMNS', 'SIDECAR_VERSION', 'row', 'sidecar', 'tsv']
+__all__ = ['COLUMNS', 'COMMANDS_VERSION', 'COMMAND_COLUMNS', 'SIDECAR_VERSION', 'command_rows']
+__all__ += ['command_sidecar', 'row', 'sidecar', 'tsv']
 
 SIDECAR_VERSION = 2
 """Raised whenever a column or a key changes its name or meaning."""
+
+COMMANDS_VERSION = 1
+"""The same of the table of programs."""
 
 Cell = str | float | int | None
 
@@ -58,6 +64,20 @@ COLUMNS: dict[str, tuple[str, str]] = {
     'error': ('Why it failed', ''),
 }
 """Columns of ``*_carbon.tsv``, in order: description and units."""
+
+COMMAND_COLUMNS: dict[str, tuple[str, str]] = {
+    'stage': ('Stage of the pipeline that ran it', ''),
+    'command': ('Name of the program', ''),
+    'started': ('Start, UTC, as far as the stage told it', ''),
+    'duration': ('Wall time', 's'),
+    'user_time': ('CPU time in user mode', 's'),
+    'system_time': ('CPU time in the kernel', 's'),
+    'peak_memory': ('Largest resident set', 'GB'),
+    'energy': ('What it has of the energy of its stage (policy "reserved", no GPUs)', 'J'),
+    'node': ('Nipype node of the stage', ''),
+    'run_id': ('Run of nicarbon', ''),
+}
+"""Columns of ``*_desc-commands_carbon.tsv``, in order: description and units."""
 
 
 def row(line: Line) -> dict[str, Cell]:
@@ -111,6 +131,36 @@ def _part(share: Share, kind: str) -> float | None:
     """Joules of all components of a kind; None where none of them was seen."""
     seen = [j for name, j in share.components.items() if name.partition(':')[0] == kind]
     return sum(seen) if seen else None
+
+
+def command_rows(line: Line) -> list[dict[str, Cell]]:
+    """Cells of the programs that a stage ran, by column name.
+
+    Parameters
+    ----------
+    line : Line
+
+    Returns
+    -------
+    list of dict
+        One per command, in order of time; None where a value was not seen.
+    """
+    entry = line.share.entry
+    return [
+        {
+            'stage': entry.stage,
+            'command': one.command.name,
+            'started': one.started,
+            'duration': one.command.seconds,
+            'user_time': one.command.user_seconds,
+            'system_time': one.command.system_seconds,
+            'peak_memory': one.command.peak_memory_gb,
+            'energy': one.joules,
+            'node': entry.node,
+            'run_id': entry.run_id,
+        }
+        for one in spent(line.share)
+    ]
 
 
 def tsv(table: Sequence[Mapping[str, Cell]], names: Sequence[str] | None = None) -> str:
@@ -179,11 +229,7 @@ def sidecar(
     dict
         Valid against ``nicarbon/data/carbon.schema.json``.
     """
-    columns = {
-        name: {'Description': description} | ({'Units': units} if units else {})
-        for name, (description, units) in COLUMNS.items()
-    }
-    return columns | {
+    return _described(COLUMNS) | {
         'SchemaVersion': SIDECAR_VERSION,
         'Description': 'Energy and carbon of a pipeline, stage by stage',
         'Sources': list(sources),
@@ -207,6 +253,36 @@ def sidecar(
                 for run in runs
             ],
         },
+    }
+
+
+def command_sidecar(version: str) -> dict[str, Any]:
+    """Content of ``*_desc-commands_carbon.json``.
+
+    Parameters
+    ----------
+    version : str
+        Of nicarbon.
+
+    Returns
+    -------
+    dict
+        Valid against ``nicarbon/data/commands.schema.json``.
+    """
+    return _described(COMMAND_COLUMNS) | {
+        'SchemaVersion': COMMANDS_VERSION,
+        'Description': 'Programs that the stages ran, as the stages told. What these rows hold '
+        'is in the rows of the stages already (the table without desc-commands): they never '
+        'add to its totals, and may add up to less. Energy above idle follows CPU time, idle '
+        'energy wall time.',
+        'GeneratedBy': [{'Name': 'nicarbon', 'Version': version}],
+    }
+
+
+def _described(columns: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    return {
+        name: {'Description': description} | ({'Units': units} if units else {})
+        for name, (description, units) in columns.items()
     }
 
 

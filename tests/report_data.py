@@ -9,7 +9,7 @@ from itertools import pairwise
 from values import replace
 
 from nicarbon.account import PUE, Intensity
-from nicarbon.entry import Entry, Reading, Window
+from nicarbon.entry import Command, Entry, Reading, Window
 from nicarbon.host import Host
 from nicarbon.report.pages import Context, Option
 from nicarbon.share import Sharing, share
@@ -132,6 +132,32 @@ def blind(entry: Entry) -> Entry:
 def pair() -> list[Entry]:
     """Two subjects side by side on two cores, nine stages each."""
     return Machine([*line_up('01'), *line_up('02', 3, 1.08)]).entries()
+
+
+def recon_all() -> list[Entry]:
+    """One subject, each stage of FreeSurfer 7 by itself, both hemispheres side by side."""
+    jobs, free = [], {'': 0, 'lh': 0, 'rh': 0}
+    for number, stage in enumerate(stages('freesurfer', 7)):
+        seconds = 5 + (number * 37) % 90
+        start = free[stage.hemi] if stage.hemi else max(free.values())
+        # The right one is quicker here, and so comes first in time.
+        start += 2 if stage.hemi == 'lh' else 0
+        jobs.append(Job('01', stage.key, start, seconds))
+        stop = start + seconds
+        free = free | {stage.hemi: stop} if stage.hemi else dict.fromkeys(free, stop)
+    jobs.sort(key=lambda job: job.start)
+    entries = Machine(jobs).entries()
+    binaries = {stage.key: stage.binaries for stage in stages('freesurfer', 7)}
+    return [one._replace(commands=_commands(one, binaries.get(one.stage, ()))) for one in entries]
+
+
+def _commands(entry: Entry, names: Sequence[str]) -> tuple[Command, ...]:
+    """Each of them twice, one after the other, for nine tenths of the time."""
+    start, seconds = entry.windows[0].start, 0.45 * entry.seconds / max(1, len(names))
+    return tuple(
+        Command(name, start + number * seconds, seconds, 0.8 * seconds, 0.05 * seconds, 0.4)
+        for number, name in enumerate(name for name in names for _ in range(2))
+    )
 
 
 def crowd(count: int = 40) -> list[Entry]:

@@ -22,7 +22,9 @@ from nicarbon.report.figures.lanes import lay
 from nicarbon.report.methods import citations, methods
 from nicarbon.report.numbers import is_complete, spread_of, unusual
 from nicarbon.report.pages import group_page, subject_page
+from nicarbon.report.programs import programs_table
 from nicarbon.report.references import REFERENCES, bibtex
+from nicarbon.report.tables import kinds_table, stage_table
 from nicarbon.series import summed
 from nicarbon.share import share
 from nicarbon.stage import stages
@@ -118,7 +120,7 @@ class TestSubjectPage:
         assert places == sorted(places)
 
     def test_each_stage_has_a_row_with_interval_and_tier(self, subject_html):
-        table = subject_html[subject_html.index('stages in the order') :]
+        table = subject_html[subject_html.index('stages in the order of') :]
         rows = re.findall(r'<tr>\s*<th scope="row".*?</tr>', table, re.DOTALL)[:9]
         for stage, row in zip(stages('structural'), rows, strict=True):
             assert stage.title in row
@@ -184,6 +186,70 @@ class TestSubjectPage:
     def test_nothing_at_all(self, pair):
         html = subject_page([], {}, replace(pair[2], runs=(), balances=(), hosts=(), options=()))
         assert 'Nothing is known of the subject.' in Page(html).text
+
+
+class TestFreeSurfer:
+    """A tool with hemispheres whose stages tell what they ran."""
+
+    PIPELINE = stages('freesurfer', 7)
+
+    @pytest.fixture(scope='class')
+    def made(self):
+        entries = data.recon_all()
+        dataset, subjects, sharing = data.summaries(entries)
+        return dataset, subjects, data.context(entries, sharing, pipeline=self.PIPELINE)
+
+    def test_hemispheres_have_their_rows_in_the_order_of_the_pipeline(self, made):
+        _, (summary,), context = made
+        labels = [stage.label for stage in self.PIPELINE]
+        started = [line.share.entry.stage for line in summary.lines]
+        assert started != [stage.key for stage in self.PIPELINE]
+        assert [row.title for row in stage_table(summary, context.titles).rows] == labels
+        order = list(context.titles)
+        assert [row.title for row in kinds_table(made[0], order, context.titles).rows] == labels
+        drawn = svg_text(figures.stages(summary, context.titles))
+        assert 'Smooth1 lh' in drawn
+        assert 'smooth1_lh' not in drawn
+
+    def test_programs_are_read_within_their_stages(self, made):
+        _, (summary,), context = made
+        table = programs_table(summary, context.titles)
+        told = [line.share for line in summary.lines if line.share.entry.commands]
+        assert len(table.stages) == len(told)
+        assert table.calls == sum(len(share.entry.commands) for share in told)
+        for stage in table.stages:
+            joules = [row.energy.raw for row in (*stage.programs, stage.rest)]
+            assert sum(joules) == pytest.approx(stage.whole.energy.raw)
+            assert all(row.calls == '2' for row in stage.programs)
+
+    def test_the_page_shows_them_and_adds_nothing(self, made):
+        _, subjects, context = made
+        html = subject_page(subjects, {}, context)
+        words = Page(html).text
+        assert 'What each stage ran:' in words
+        assert 'mri_ca_label' in words
+        assert 'it adds nothing to the table above' in words
+        assert len(html.encode()) < 300_000
+        silent = data.Machine([data.Job('01', 'motioncor', 0, 5)]).entries()
+        _, subjects, sharing = data.summaries(silent)
+        assert 'What each stage ran' not in subject_page(
+            subjects, {}, data.context(silent, sharing, pipeline=self.PIPELINE)
+        )
+
+    def test_programs_of_a_stage_that_was_not_seen(self, made):
+        _, subjects, _ = data.summaries([data.blind(one) for one in data.recon_all()])
+        (row, *_) = programs_table(subjects[0], made[2].titles).stages[0].programs
+        assert row.energy is None
+        assert row.cpu
+
+    def test_methods_say_what_is_done_in_both_hemispheres_once(self, made):
+        dataset, _, context = made
+        text = methods(dataset, context)
+        said = {stage.says for stage in self.PIPELINE if stage.says}
+        assert said
+        assert all(text.count(sentence) == 1 for sentence in said)
+        cited = {doi for stage in self.PIPELINE for doi in stage.cites}
+        assert cited <= set(citations(dataset, context))
 
 
 class TestGroupPage:

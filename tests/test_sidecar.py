@@ -8,14 +8,26 @@ from importlib.resources import files
 import jsonschema
 
 from nicarbon.account import PUE
-from nicarbon.entry import Reading, Use, Window
+from nicarbon.entry import Command, Reading, Use, Window
 from nicarbon.grids import parse
 from nicarbon.host import Host
 from nicarbon.share import share
-from nicarbon.sidecar import COLUMNS, SIDECAR_VERSION, row, sidecar, tsv
+from nicarbon.sidecar import (
+    COLUMNS,
+    COMMAND_COLUMNS,
+    COMMANDS_VERSION,
+    SIDECAR_VERSION,
+    command_rows,
+    command_sidecar,
+    row,
+    sidecar,
+    tsv,
+)
 from nicarbon.summary import summarise
 
-SCHEMA = json.loads((files('nicarbon') / 'data' / 'carbon.schema.json').read_text('utf-8'))
+DATA = files('nicarbon') / 'data'
+SCHEMA = json.loads((DATA / 'carbon.schema.json').read_text('utf-8'))
+COMMANDS_SCHEMA = json.loads((DATA / 'commands.schema.json').read_text('utf-8'))
 
 KEYS_OF_VERSION = {
     1: 'subject session stage node outcome started duration cpu_time host_cpu_time '
@@ -27,6 +39,11 @@ KEYS_OF_VERSION = {
     'energy_gpu energy_rest energy_dynamic energy_active energy_exclusive tier carbon '
     'carbon_low carbon_high run_id host error '
     'SchemaVersion Description Sources Energy Footprint Lost Outcomes Balance Hosts Provenance',
+}
+
+KEYS_OF_COMMANDS = {
+    1: 'stage command started duration user_time system_time peak_memory energy node run_id '
+    'SchemaVersion Description GeneratedBy',
 }
 
 HOST = Host('h', 'CPU', 2, 1, 8.0, True, 0.96, 6.56, 'model:tdp-linear', 'a guess', 'assumed', 3.0)
@@ -71,6 +88,40 @@ def test_keys_change_only_with_the_version(make_entry) -> None:
     assert ' '.join(content(make_entry)) == KEYS_OF_VERSION[SIDECAR_VERSION]
     assert SCHEMA['properties']['SchemaVersion']['const'] == SIDECAR_VERSION
     assert SCHEMA['title'].endswith(f'version {SIDECAR_VERSION}')
+
+
+def test_the_sidecar_of_commands_is_valid_and_has_its_version() -> None:
+    made = json.loads(json.dumps(command_sidecar('0')))
+    jsonschema.Draft202012Validator.check_schema(COMMANDS_SCHEMA)
+    jsonschema.validate(made, COMMANDS_SCHEMA)
+    assert ' '.join(made) == KEYS_OF_COMMANDS[COMMANDS_VERSION]
+    assert set(made) == set(COMMANDS_SCHEMA['properties'])
+    assert COMMANDS_SCHEMA['properties']['SchemaVersion']['const'] == COMMANDS_VERSION
+    assert COMMANDS_SCHEMA['title'].endswith(f'version {COMMANDS_VERSION}')
+    assert 'never add to its totals' in made['Description']
+
+
+def test_each_command_has_a_row(make_entry) -> None:
+    told = (
+        Command('mri_convert', 2.0, 4.0, 1.5, 0.5, 0.3),
+        Command('mri_mask', 7.0, 1.0, 0.5, 0.0),
+    )
+    window = Window(0.0, 10.0, 5.0, 10.0, (100.0,))
+    unseen = window._replace(joules=(None,))
+    entries = [make_entry((window,), commands=told)]
+    entries.append(make_entry((unseen,), commands=told[:1], run_id='other', host='other'))
+    summary = summarise(share(entries).shares, parse('30').over(None, None), PUE(1.2))
+    table = [row for line in summary.lines for row in command_rows(line)]
+    assert [list(row) for row in table] == [list(COMMAND_COLUMNS)] * 3
+    lines = [line.split('\t') for line in tsv(table, list(COMMAND_COLUMNS)).splitlines()]
+    assert lines[1][:7] == [
+        'n4', 'mri_convert', '2026-01-01T00:00:02.000+00:00', '4', '1.5', '0.5', '0.3',
+    ]  # fmt: skip
+    assert lines[2][6] == 'n/a'
+    assert lines[3][7] == 'n/a'
+    energy = summary.lines[0].share.joules['reserved']
+    assert 0 < table[0]['energy'] + table[1]['energy'] < energy
+    assert summary.footprint.joules == energy
 
 
 def test_the_balance_balances(make_entry) -> None:

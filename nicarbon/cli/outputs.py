@@ -33,6 +33,7 @@ from ..report.pages import Context, Option, group_page, subject_page
 from ..report.references import bibtex
 from ..series import cut, leaves
 from ..share import Share, Sharing, share
+from ..stage import stages
 from ..summary import Summary, summarise
 from .choice import Chosen, read_toml
 from .options import Options
@@ -274,6 +275,7 @@ def _context(facts: _Facts, chosen: Chosen) -> Context:
         balances=facts.sharing.balances,
         warnings=facts.warnings,
         crashes=crashes,
+        pipeline=stages('structural'),
         versions=_versions(facts.out_dir),
     )
 
@@ -310,15 +312,31 @@ def _subject_files(
         files[table] = sidecar.tsv([sidecar.row(line) for line in summary.lines])
         sources = _sources(facts.out_dir, summary)
         files[table.with_suffix('.json')] = _json(_sidecar(summary, context, sources))
+        files |= _command_files(summary)
     return files
+
+
+def _command_files(summary: Summary) -> dict[Path, str]:
+    """The programs that the stages ran, if any told."""
+    rows = [row for line in summary.lines for row in sidecar.command_rows(line)]
+    if not rows:
+        return {}
+    table = bids.commands_path(summary.subject, summary.session)
+    description = sidecar.command_sidecar(__version__)
+    return {
+        table: sidecar.tsv(rows, list(sidecar.COMMAND_COLUMNS)),
+        table.with_suffix('.json'): _json(description),
+    }
 
 
 def _drawings(summary: Summary, context: Context) -> dict[Path, str]:
     """Figures as files of their own, for papers and slides."""
-    drawn = {'stages': figures.stages(summary)}
+    drawn = {'stages': figures.stages(summary, context.titles)}
     if context.runs:
         shares = [line.share for line in summary.lines]
-        drawn['timeline'] = figures.timeline(context.runs[-1], shares, subject=summary.subject)
+        drawn['timeline'] = figures.timeline(
+            context.runs[-1], shares, subject=summary.subject, titles=context.titles
+        )
     return {
         bids.figure_path(summary.subject, summary.session, name, 'carbon'): text
         for name, text in drawn.items()

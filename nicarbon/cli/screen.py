@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -25,11 +25,16 @@ class Screen:
     stream : text file
     tool : str
         Whose stages they are; without one they are called what they are called.
+    version : int, optional
+        Major version of the tool; the newest that is known by default.
     """
 
-    def __init__(self, stream: TextIO, tool: str = 'structural') -> None:
+    def __init__(
+        self, stream: TextIO, tool: str = 'structural', version: int | None = None
+    ) -> None:
         self._stream = stream
-        self._titles = {stage.name: stage.title for stage in stages(tool)} if tool else {}
+        table = stages(tool, version) if tool else ()
+        self._titles = {stage.key: stage.label for stage in table}
         self._started: dict[str, float] = {}
         self._begin = time.monotonic()
         self._done = self._all = 0
@@ -55,7 +60,7 @@ class Screen:
             for path in session.t1w:
                 self.say(f'  reads   {path}')
             for stage in table:
-                self.say(f'  runs    {stage.name:<20} {", ".join(stage.makes)}')
+                self.say(f'  runs    {stage.key:<20} {", ".join(stage.makes)}')
             table_path = bids.table_path(session.subject, session.session)
             for path in (table_path, table_path.with_suffix('.json')):
                 self.say(f'  writes  {out_dir / path}')
@@ -107,7 +112,7 @@ class Screen:
         self.say(
             f'{"stage":<24}{"runs":>5}{"wall":>10}{"CPU":>10}  {"energy (95 %)":<27}CO2e (95 %)'
         )
-        for stage, lines in _by_stage(dataset).items():
+        for stage, lines in _by_stage(dataset, self._titles).items():
             self.say(_row(self._titles.get(stage, stage), lines))
         total = dataset.footprint
         if dataset.tiers:
@@ -152,13 +157,13 @@ class Screen:
             self.say(f'Page: {path}')
 
 
-def _by_stage(dataset: Summary) -> dict[str, list[Line]]:
-    """Lines that used energy, by stage, in the order of their first start."""
-    grouped: dict[str, list[Line]] = {}
+def _by_stage(dataset: Summary, order: Iterable[str]) -> dict[str, list[Line]]:
+    """Lines that used energy, by stage, in the order of the pipeline; others follow."""
+    grouped: dict[str, list[Line]] = {stage: [] for stage in order}
     for line in dataset.lines:
         if line.share.entry.outcome != 'cached':
             grouped.setdefault(line.share.entry.stage, []).append(line)
-    return grouped
+    return {stage: lines for stage, lines in grouped.items() if lines}
 
 
 def _row(title: str, lines: Sequence[Line]) -> str:

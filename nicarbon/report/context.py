@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..entry import Entry
 from ..host import Host
 from ..share import Balance
+from ..stage import Stage, stages
 
 __all__ = ['Context', 'Option']
 
@@ -51,8 +52,9 @@ class Context:
     warnings : tuple of str
     crashes : tuple of (str, str)
         Title and text of each crash file.
-    tool : str
-        Stage table that the methods text is made of.
+    pipeline : tuple of Stage
+        What stages are called, in which order they are shown, and what the methods text
+        says of them; by default that of the structural pipeline.
     versions : tuple of (str, str)
         Name and version of each package that did the work.
     """
@@ -67,5 +69,10 @@ class Context:
     balances: tuple[Balance, ...] = ()
     warnings: tuple[str, ...] = ()
     crashes: tuple[tuple[str, str], ...] = ()
-    tool: str = 'structural'
+    pipeline: tuple[Stage, ...] = field(default_factory=lambda: stages('structural'))
     versions: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """What people call the stages, by what entries call them, in order."""
+        return {stage.key: stage.label for stage in self.pipeline}

@@ -7,7 +7,6 @@ from itertools import groupby
 from ..account import PUE, Intensity
 from ..entry import Reading
 from ..quantity import carbon, energy
-from ..stage import stages
 from ..summary import Summary
 from .components import component_name
 from .context import Context
@@ -77,7 +76,7 @@ def citations(total: Summary, context: Context) -> list[str]:
     """
     ran = {line.share.entry.stage for line in total.lines}
     keys = [BIDS, NIPYPE]
-    keys += [doi for stage in stages(context.tool) if stage.name in ran for doi in stage.cites]
+    keys += [doi for stage in context.pipeline if stage.key in ran for doi in stage.cites]
     keys.append(SCI)
     sources = [total.footprint.intensity.source, *(host.power_source for host in context.hosts)]
     if any('codecarbon' in source.lower() for source in sources):
@@ -87,7 +86,9 @@ def citations(total: Summary, context: Context) -> list[str]:
 
 def _processing(total: Summary, context: Context) -> str:
     ran = {line.share.entry.stage for line in total.lines}
-    says = [stage.says for stage in stages(context.tool) if stage.name in ran and stage.says]
+    # What is done in both hemispheres is said once.
+    told = dict.fromkeys(stage.says for stage in context.pipeline if stage.key in ran)
+    says = [sentence for sentence in told if sentence]
     if not says:
         return ''
     opening = (

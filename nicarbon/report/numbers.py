@@ -10,7 +10,7 @@ from typing import get_args
 from ..account import Footprint
 from ..entry import Entry, Tier
 from ..quantity import CARBON, ENERGY, with_interval
-from ..summary import Summary
+from ..summary import Line, Summary
 
 __all__ = [
     'FENCE_LEAST',
@@ -23,6 +23,7 @@ __all__ = [
     'duration',
     'energy_number',
     'factor',
+    'in_order',
     'is_complete',
     'is_known',
     'label',
@@ -137,6 +138,24 @@ def carbon_number(footprint: Footprint) -> tuple[Number, str]:
 def factor(footprint: Footprint) -> float:
     """Multiplicative uncertainty of a footprint's joules at 95 %."""
     return footprint.joules_high / footprint.joules if footprint.joules else 1.0
+
+
+def in_order(lines: Iterable[Line], order: Iterable[str]) -> list[Line]:
+    """Lines in the order of the pipeline; other stages follow as they started.
+
+    Parameters
+    ----------
+    lines : iterable of Line
+        In order of start.
+    order : iterable of str
+        Stages as entries call them.
+
+    Returns
+    -------
+    list of Line
+    """
+    places = {stage: place for place, stage in enumerate(order)}
+    return sorted(lines, key=lambda line: places.get(line.share.entry.stage, len(places)))
 
 
 def label(summary: Summary) -> str:

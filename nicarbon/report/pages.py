@@ -15,7 +15,6 @@ from urllib.parse import quote
 
 from ..entry import Entry
 from ..share import Share
-from ..stage import stages
 from ..summary import Summary, summarise
 from . import figures as draw
 from .balances import BalanceView, balance_view
@@ -24,6 +23,7 @@ from .context import Context, Option
 from .figures.svg import clean
 from .methods import citations, methods
 from .numbers import is_complete, label, spread_of, unusual, was_seen
+from .programs import programs_table
 from .references import bibtex
 from .tables import kinds_table, policies, stage_table, subjects_table
 from .words import headline, lost_sentence
@@ -63,7 +63,7 @@ def subject_page(
     shares = [line.share for summary in summaries for line in summary.lines]
     total = _whole(summaries, shares, subject)
     runs = [run for run in context.runs if any(_of_run(run, one.entry) for one in shares)]
-    titles = _titles(context)
+    titles = context.titles
     return _render(
         'subject.html',
         context,
@@ -74,7 +74,13 @@ def subject_page(
         components=components(total, runs) if total else [],
         assumptions=assumptions(total) if total else [],
         sessions=[
-            (label(one), stage_table(one, titles), draw.stages(one, titles)) for one in summaries
+            (
+                label(one),
+                stage_table(one, titles),
+                draw.stages(one, titles),
+                programs_table(one, titles),
+            )
+            for one in summaries
         ],
         policies=policies(total) if total and was_seen(total) else [],
         balances=_balances(context, runs, subject),
@@ -113,7 +119,7 @@ def group_page(
         HTML.
     """
     shares = [line.share for line in dataset.lines]
-    titles = _titles(context)
+    titles = context.titles
     spread = spread_of([one.footprint.joules for one in subjects if is_complete(one)])
     count = len({one.subject for one in subjects})
     # Nodes of somebody's own workflow may belong to nobody.
@@ -162,10 +168,6 @@ def _whole(summaries: Sequence[Summary], shares: Iterable[Share], subject: str) 
         return summaries[0] if summaries else None
     footprint = summaries[0].footprint
     return summarise(shares, footprint.intensity, footprint.pue, subject=subject)
-
-
-def _titles(context: Context) -> dict[str, str]:
-    return {stage.name: stage.title for stage in stages(context.tool)}
 
 
 def _of_run(run: Entry, entry: Entry) -> bool:

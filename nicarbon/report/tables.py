@@ -18,6 +18,7 @@ from .numbers import (
     duration,
     energy_number,
     factor,
+    in_order,
     is_known,
     label,
     overall,
@@ -66,7 +67,7 @@ class StageRow:
 
 @dataclass(frozen=True, slots=True)
 class StageTable:
-    """Stages in the order in which they started, in common units."""
+    """Stages in the order of the pipeline, in common units."""
 
     energy_unit: str
     carbon_unit: str
@@ -84,13 +85,13 @@ def _cell(footprint: Footprint | None, energy: Scale, grams: Scale) -> Cell:
 
 
 def stage_table(summary: Summary, titles: Mapping[str, str]) -> StageTable:
-    """One row per stage, in order of start, and their sum.
+    """One row per stage, in the order of the pipeline, and their sum.
 
     Parameters
     ----------
     summary : Summary
     titles : mapping of {str : str}
-        Stage names as people write them.
+        What people call the stages, in order; others follow as they started.
 
     Returns
     -------
@@ -99,7 +100,8 @@ def stage_table(summary: Summary, titles: Mapping[str, str]) -> StageTable:
     seen = [line.footprint for line in summary.lines if line.footprint is not None]
     energy = scale([footprint.joules for footprint in seen], ENERGY)
     grams = scale([footprint.grams for footprint in seen], CARBON)
-    rows = tuple(_stage_row(line, titles, energy, grams) for line in summary.lines)
+    lines = in_order(summary.lines, titles)
+    rows = tuple(_stage_row(line, titles, energy, grams) for line in lines)
     entries = [line.share.entry for line in summary.lines]
     last = StageRow(
         title='All stages',

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ...quantity import ENERGY
 from ...summary import Line, Summary
 from ..components import component_name, component_order
-from ..numbers import Scale, factor, label, scale
+from ..numbers import Scale, factor, in_order, label, scale
 from .svg import FAULT, INK, MUTED, RULE, Canvas, component_colour, shorten, ticks
 
 __all__ = ['stages', 'totals']
@@ -36,20 +36,21 @@ class _Bar:
 
 
 def stages(summary: Summary, titles: Mapping[str, str] | None = None) -> str:
-    """Draw one bar per stage, in the order in which they started.
+    """Draw one bar per stage, in the order of the pipeline.
 
     Parameters
     ----------
     summary : Summary
     titles : mapping of {str : str}, optional
-        Stage names as people write them.
+        What people call the stages, in order; others follow as they started.
 
     Returns
     -------
     str
         SVG.
     """
-    bars = [_of_line(line, titles or {}) for line in summary.lines]
+    titles = titles or {}
+    bars = [_of_line(line, titles) for line in in_order(summary.lines, titles)]
     return _draw(bars, f'Energy by stage, {label(summary)}')
 
 
