@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -222,7 +221,7 @@ def _running(flag: Path) -> str:
     text = flag.read_text('utf-8', errors='replace')
     said = dict(re.findall(r'^(\w+)\s+(\S.*?)\s*$', text, re.MULTILINE))
     who = f'process {said.get("PROCESSID", "?")} on {said.get("HOST", "?")}'
-    here = said.get('HOST', '').partition('.')[0] == socket.gethostname().partition('.')[0]
+    here = said.get('HOST', '').partition('.')[0] == os.uname().nodename.partition('.')[0]
     gone = here and not Path('/proc', said.get('PROCESSID', '?')).exists()
     what = (
         'it runs no more: remove that file'

@@ -9,10 +9,11 @@ versions only.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any, Literal
 
 from .errors import UsageError
@@ -22,7 +23,17 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ['HEMIS', 'TOOLS', 'Hemi', 'Stage', 'find_stage', 'stages', 'variants', 'versions']
+__all__ = [
+    'HEMIS',
+    'TOOLS',
+    'Hemi',
+    'Stage',
+    'every',
+    'find_stage',
+    'stages',
+    'variants',
+    'versions',
+]
 
 Hemi = Literal['', 'lh', 'rh']
 
@@ -184,6 +195,21 @@ def stages(tool: str, version: int | None = None) -> tuple[Stage, ...]:
         raise UsageError(f'no stages of {tool} {version}: those of {numbers} are known')
     names = _table(tool)['order'][str(version)]
     return tuple(stage for name in names for stage in _unfold(tool, _row(tool, name, version)))
+
+
+def every(version: Mapping[str, int] = MappingProxyType({})) -> tuple[Stage, ...]:
+    """Stages of all pipelines; no two have the same key.
+
+    Parameters
+    ----------
+    version : mapping of {str : int}
+        Major versions by tool; the newest that is known where none is given.
+
+    Returns
+    -------
+    tuple of Stage
+    """
+    return tuple(stage for tool in TOOLS for stage in stages(tool, version.get(tool)))
 
 
 def find_stage(tool: str, name: str, hemi: str = '', version: int | None = None) -> Stage:

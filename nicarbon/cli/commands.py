@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ..errors import InputError, LevelError, UsageError
+from ..stage import every
 from .choice import Chosen, Parser, choose, flags, version
 
 __all__ = ['parser', 'run']
@@ -160,7 +161,7 @@ def _report(out_dir: Path, given: dict[str, object], *, group: bool) -> int:
         )
     chosen: Chosen = choose(given, earlier=last_options(out_dir))
     written = write(out_dir, chosen, group=group)
-    screen = Screen(sys.stdout)
+    screen = Screen(sys.stdout, every())
     if chosen.options.dry_run:
         screen.would_write(written.paths)
         return 0

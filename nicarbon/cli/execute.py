@@ -214,7 +214,7 @@ def _tell(folder: Path, out_dir: Path, chosen: Chosen) -> None:
     pieces = [piece for entry in entries for piece in cut(entry)]
     sharing = share(pieces)
     summary = _summary(sharing, pieces[0].started if pieces else '', chosen)
-    screen = Screen(sys.stderr, tool='')
+    screen = Screen(sys.stderr)
     for warning in warnings:
         screen.say(warning)
     screen.stages(summary)

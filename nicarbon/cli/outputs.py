@@ -33,7 +33,7 @@ from ..report.pages import Context, Option, group_page, subject_page
 from ..report.references import bibtex
 from ..series import cut, leaves
 from ..share import Share, Sharing, share
-from ..stage import stages
+from ..stage import Stage, every
 from ..summary import Summary, summarise
 from .choice import Chosen, read_toml
 from .options import Options
@@ -275,9 +275,23 @@ def _context(facts: _Facts, chosen: Chosen) -> Context:
         balances=facts.sharing.balances,
         warnings=facts.warnings,
         crashes=crashes,
-        pipeline=stages('structural'),
+        pipeline=_pipeline(facts),
         versions=_versions(facts.out_dir),
     )
+
+
+def _pipeline(facts: _Facts) -> tuple[Stage, ...]:
+    """Stages of the pipelines of which any was run, in order."""
+    seen = {entry.stage for entry in facts.entries}
+    versions = dict(_versions(facts.out_dir))
+    majors = (
+        {'freesurfer': int(versions['FreeSurfer'].partition('.')[0])}
+        if 'FreeSurfer' in versions
+        else {}
+    )
+    known = every(majors)
+    tools = {stage.tool for stage in known if stage.key in seen}
+    return tuple(stage for stage in known if stage.tool in tools)
 
 
 def _versions(out_dir: Path) -> tuple[tuple[str, str], ...]:

@@ -10,7 +10,7 @@ from typing import TextIO
 from .. import bids
 from ..quantity import carbon, energy
 from ..share import Balance
-from ..stage import Stage, stages
+from ..stage import Stage
 from ..summary import Line, Summary
 from ..watch import Label
 
@@ -23,17 +23,12 @@ class Screen:
     Parameters
     ----------
     stream : text file
-    tool : str
-        Whose stages they are; without one they are called what they are called.
-    version : int, optional
-        Major version of the tool; the newest that is known by default.
+    table : sequence of Stage
+        Stages by which names are known; others are called what they are called.
     """
 
-    def __init__(
-        self, stream: TextIO, tool: str = 'structural', version: int | None = None
-    ) -> None:
+    def __init__(self, stream: TextIO, table: Sequence[Stage] = ()) -> None:
         self._stream = stream
-        table = stages(tool, version) if tool else ()
         self._titles = {stage.key: stage.label for stage in table}
         self._started: dict[str, float] = {}
         self._begin = time.monotonic()
@@ -92,6 +87,13 @@ class Screen:
         how = 'FAILED' if status != 'end' else f'{seconds:.1f} s' if was_run else 'was there'
         minutes, rest = divmod(int(time.monotonic() - self._begin), 60)
         self.say(f'{minutes:3d}:{rest:02d}  [{self._done}/{self._all}]  {who}  {what:<26} {how}')
+
+    def reused(self, session: bids.Session, stages: int) -> None:
+        """Say that a finished session is taken as it is."""
+        self._done += stages
+        self.say(
+            f'{session.name}: finished before, taken as it is ({stages} stages, no new energy)'
+        )
 
     def interrupted(self, out_dir: Path, work_dir: Path) -> None:
         """Say that nothing measured is lost, and how to go on."""
