@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -231,7 +231,7 @@ def _running(flag: Path) -> str:
     return f'{flag} says that recon-all is at work since {said.get("DATE", "?")} ({who}): {what}'
 
 
-def finished(stage: Stage, folder: Path) -> bool:
+def finished(stage: Stage, folder: Path, images: Sequence[str] = ()) -> bool:
     """Whether a stage is through with a subject, and nothing that it needs has changed since.
 
     Parameters
@@ -239,6 +239,8 @@ def finished(stage: Stage, folder: Path) -> bool:
     stage : Stage
     folder : pathlib.Path
         The subject's.
+    images : sequence of str
+        Files from elsewhere that it needs too.
 
     Returns
     -------
@@ -256,7 +258,7 @@ def finished(stage: Stage, folder: Path) -> bool:
         if stage.touch or not made or is_ours(folder):
             return False
         touched = min(made, key=lambda path: path.stat().st_mtime)
-    needed = (folder / stage.path(name) for name in stage.needs)
+    needed = [folder / stage.path(name) for name in stage.needs] + list(map(Path, images))
     through = touched.stat().st_mtime
     return all(path.exists() and path.stat().st_mtime <= through for path in needed)
 
@@ -305,12 +307,14 @@ def is_ours(folder: Path) -> bool:
     return any(folder.glob('touch/nicarbon.*'))
 
 
-def vacate(folder: Path) -> None:
+def vacate(folder: Path, images: Sequence[str] = ()) -> None:
     """Remove a subject whose import was begun, and which holds nothing else.
 
     Parameters
     ----------
     folder : pathlib.Path
+    images : sequence of str
+        What is to be imported.
 
     Raises
     ------
@@ -322,8 +326,10 @@ def vacate(folder: Path) -> None:
     volumes = [path for path in folder.glob('mri/**/*') if path.is_file()]
     others = [path for path in volumes if path.parent.name != 'orig']
     if others or any(folder.glob('surf/*')):
-        raise InputError(
-            f'{folder} holds a subject that nicarbon did not import ({others[0].name if others else "surfaces"}): '
-            'move it away, or give its folder as --fs-subjects-dir once it is finished'
+        why = (
+            f'{images[0]} has changed since it was imported into {folder}'
+            if images and is_ours(folder)
+            else f'{folder} holds a subject that is not finished, and that nicarbon did not begin'
         )
+        raise InputError(f'{why}: move that folder away, and it is processed anew')
     shutil.rmtree(folder)

@@ -132,9 +132,13 @@ class _ReconAll(CommandLine):  # type: ignore[misc]
         raise NotImplementedError
 
     def _images(self) -> list[str]:
+        """Images to import, as arguments."""
+        return [f'-i {shlex.quote(image)}' for image in self._given()]
+
+    def _given(self) -> list[str]:
         """Images to import."""
         images = getattr(self.inputs, 'T1_files', Undefined)
-        return [f'-i {shlex.quote(image)}' for image in images] if isdefined(images) else []
+        return list(images) if isdefined(images) else []
 
     def _parse_inputs(self, skip: Any = None) -> list[str]:
         first = super()._parse_inputs(
@@ -203,12 +207,12 @@ class ReconAllStage(_ReconAll):
 
     def _run_interface(self, runtime: Any, correct_return_codes: Any = (0,)) -> Any:
         stage, folder = self.stage, self.folder
-        if freesurfer.finished(stage, folder):
+        if freesurfer.finished(stage, folder, self._given()):
             reused((folder / stage.path(stage.makes[0])).stat().st_mtime if stage.makes else 0.0)
             return runtime
         if stage.name == 'input':
             # recon-all imports nothing into a folder that is there, be it of a killed import.
-            freesurfer.vacate(folder)
+            freesurfer.vacate(folder, self._given())
         if stage.expert:
             given = super()._expert()
             lines = [Path(given).read_text('utf-8')] if given else []
@@ -425,7 +429,7 @@ class Directive(_ReconAll):
 
     def _run_interface(self, runtime: Any, correct_return_codes: Any = (0,)) -> Any:
         if not (self.folder / 'mri' / 'orig.mgz').exists():
-            freesurfer.vacate(self.folder)
+            freesurfer.vacate(self.folder, self._given())
         return super()._run_interface(runtime, correct_return_codes)
 
     def _note(self, text: str) -> None:

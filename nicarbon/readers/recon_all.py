@@ -28,8 +28,11 @@ _MARKER = re.compile(
     r'#@# +(\S.*?) +(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (\w{3} +\d+ +\d\d:\d\d:\d\d) \S+ (\d{4})'
 )
 _COMPLAINT = re.compile(
-    r'^(?:.*\bERROR\b.*|.*: (?:No such file|Permission denied).*)$', re.MULTILINE
+    r'^\s*(?:\S+: )?error\b.*|: (?:No such file|Permission denied)', re.IGNORECASE
 )
+
+LAST_LINES = 100
+"""Complaints before that belong to programs that went on."""
 
 KIB_PER_GB = 1e9 / 1024
 
@@ -123,7 +126,7 @@ def failure(text: str) -> str:
     >>> failure('ERROR: cannot find sub-01\nrecon-all -s sub-01 exited with ERRORS at …')
     'ERROR: cannot find sub-01'
     """
-    told = [line.strip() for line in _COMPLAINT.findall(text) if 'exited with ERRORS' not in line]
+    told = [line.strip() for line in text.splitlines()[-LAST_LINES:] if _COMPLAINT.search(line)]
     ran = [name for _, name, *_ in _COMMAND.findall(text)]
     words = [*told[-1:], f'after {ran[-1]}' if ran else '']
     return ' '.join(word for word in words if word)
