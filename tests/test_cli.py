@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -18,6 +19,7 @@ import jsonschema
 import nibabel as nib
 import numpy as np
 import pytest
+import report_data
 from command import NICARBON, VALIDATOR, digest, nicarbon
 
 from nicarbon import ledger
@@ -149,6 +151,31 @@ def test_accounting_again_changes_grams_and_nothing_else(ran: Path, tmp_path: Pa
     assert '@article{tustison2010' in (out / 'logs/CITATION.bib').read_text('utf-8')
     again = json.loads((out / 'group_carbon.json').read_text('utf-8'))['Footprint']
     assert (again['Intensity']['Zone'], again['PUE']['Value']) == ('FR', 1.5)
+
+
+def test_programs_have_a_table_that_adds_nothing(tmp_path: Path) -> None:
+    entries = [entry._replace(session='1') for entry in report_data.recon_all()]
+    for entry in entries:
+        ledger.append(tmp_path / 'out/logs/run/ledger', entry)
+    done = nicarbon('account', 'out', '--grid', 'FR', cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    base = tmp_path / 'out/sub-01/ses-1/sub-01_ses-1'
+    stages_ = {row['stage']: row for row in table(Path(f'{base}_carbon.tsv'))}
+    rows = table(Path(f'{base}_desc-commands_carbon.tsv'))
+    assert len(rows) == sum(len(entry.commands) for entry in entries)
+    spent = defaultdict(float)
+    for row in rows:
+        spent[row['stage']] += float(row['energy'])
+    for stage, joules in spent.items():
+        assert 0 < joules <= float(stages_[stage]['energy']) * (1 + 1e-4)
+    total = json.loads(Path(f'{base}_carbon.json').read_text('utf-8'))['Energy']['Joules']
+    assert total == pytest.approx(sum(float(row['energy']) for row in stages_.values()), rel=1e-4)
+    schema = json.loads((files('nicarbon') / 'data' / 'commands.schema.json').read_text('utf-8'))
+    described = json.loads(Path(f'{base}_desc-commands_carbon.json').read_text('utf-8'))
+    jsonschema.validate(described, schema)
+    check = [VALIDATOR, '--format', 'json', str(tmp_path / 'out')]
+    found = json.loads(subprocess.run(check, capture_output=True, text=True).stdout)
+    assert {issue['code'] for issue in found['issues']['issues']} <= {'TOO_FEW_AUTHORS'}
 
 
 @pytest.mark.slow

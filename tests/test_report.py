@@ -228,7 +228,7 @@ class TestFreeSurfer:
         words = Page(html).text
         assert 'What each stage ran:' in words
         assert 'mri_ca_label' in words
-        assert 'it adds nothing to the table above' in words
+        assert 'It adds nothing to the table above.' in words
         assert len(html.encode()) < 300_000
         silent = data.Machine([data.Job('01', 'motioncor', 0, 5)]).entries()
         _, subjects, sharing = data.summaries(silent)
