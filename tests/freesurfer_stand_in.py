@@ -111,6 +111,7 @@ def install(
             (home / 'subjects/fsaverage' / name).write_text('of the stand-in\n', 'utf-8')
     if licensed:
         (home / 'license.txt').write_text(LICENCE, 'utf-8')
+    _write_system(home)
     return _environment(home)
 
 
@@ -220,6 +221,17 @@ def _write_programs(folder: Path, names: set[str]) -> None:
             'utf-8',
         )
         file.chmod(0o755)
+
+
+def _write_system(home: Path) -> None:
+    """The set-up script, and what the real recon-all needs of the system."""
+    for name in ('tcsh', 'bc'):
+        file = home / 'bin' / name
+        file.write_text('#!/bin/sh\nexit 1\n', 'utf-8')
+        file.chmod(0o755)
+    (home / 'SetUpFreeSurfer.sh').write_text(
+        'export PATH="$FREESURFER_HOME/bin:$PATH" FSFAST_HOME="$FREESURFER_HOME/fsfast"\n', 'utf-8'
+    )
 
 
 def _environment(home: Path) -> dict[str, str]:

@@ -119,6 +119,7 @@ class _ReconAll(CommandLine):  # type: ignore[misc]
     """One call of recon-all."""
 
     _cmd = 'recon-all'
+    _ldd = False
     _terminal_output = 'file'
     input_spec = _Inputs
 
@@ -159,19 +160,22 @@ class _ReconAll(CommandLine):  # type: ignore[misc]
         runtime.environ['LC_ALL'] = 'C'
         runtime.environ['SUBJECTS_DIR'] = self.inputs.subjects_dir
         try:
-            return super()._run_interface(runtime, correct_return_codes)
+            runtime = super()._run_interface(runtime, correct_return_codes)
         finally:
             self._note(_text(runtime))
+        if runtime.returncode not in correct_return_codes:
+            raise StageError(self._complaint(runtime))
+        return runtime
 
     def _note(self, text: str) -> None:
         """Say what ran, whether it went well or not."""
         ran(recon_all.commands(text, time.monotonic() - time.time()))
 
-    def raise_exception(self, runtime: Any) -> None:
-        """Say in one line why recon-all failed; its log says the rest."""
+    def _complaint(self, runtime: Any) -> str:
+        """Why recon-all failed, in one line; its log says the rest."""
         why = recon_all.failure(_text(runtime)) or f'exit code {runtime.returncode}'
         log = self.folder / 'scripts' / 'recon-all.log'
-        raise StageError(
+        return (
             f'recon-all {" ".join(self._words())} of {self.inputs.subject_id}: {why} (see {log})'
         )
 
