@@ -133,8 +133,9 @@ def work(
         does nothing takes about 0.015);
         ``threads`` to burn in, at most those of ``-threads`` or ``-itkthreads``;
         ``memory_mb`` that each program touches;
-        ``fails`` (an exit code), ``dies`` (a signal) or ``hangs`` (true), which befalls its
-        last program when half of its work is done and half of its output written.
+        ``fails`` (an exit code), ``dies`` (a signal) or ``hangs`` (true, or a file to make),
+        which befalls its last program when half of its work is done and half of its output
+        written.
     **default : float or int
         The same, of stages that are not named.
 

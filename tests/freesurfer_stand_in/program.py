@@ -145,5 +145,7 @@ def befall(task):
         leave('ERROR: the stand-in was told to fail\n', task['fails'])
     if 'dies' in task:
         os.kill(os.getpid(), task['dies'])
+    if isinstance(task.get('hangs'), str):
+        write(task['hangs'], b'', os.O_CREAT)
     while task.get('hangs'):
         signal.pause()
