@@ -20,8 +20,8 @@ Not true of it
     ``recon-all`` is Python, not tcsh, and calls no helpers (``date``, ``awk``, some seventy
     ``-all-info``) but ``tee``; ``fs_time`` is not a process of its own. Arguments of
     programs are those of the table, not the real ones, and all run in the folder ``mri``.
-    Of version 8, what networks do in which call is the table's word for it. ``-parallel``, ``-long``, ``-base``
-    and parts of groups (``-autorecon2-cp``) are refused. Its files hold no images.
+    Of version 8, what networks do in which call is the table's word for it.
+    ``-parallel``, ``-long``, ``-base`` and parts of groups (``-autorecon2-cp``) are refused.
 
 The programs are in the folder of the same name, beside this file. They import little and
 know nothing of pytest or nicarbon: the stage table is handed to them by ``install``.

@@ -437,10 +437,6 @@ def test_start_up_costs_what_was_asked(tmp_path, image):
     assert whole['wall'] > 0.4
 
 
-def test_a_stage_takes_no_time_to_speak_of(fs, bert):
-    walls = []
-    for _ in range(5):
-        began = time.monotonic()
-        call(fs, '-s', 'bert', '-gcareg')
-        walls.append(time.monotonic() - began)
-    assert min(walls) < 0.2
+def test_what_costs_nothing_takes_no_time_to_speak_of(fs, bert, tmp_path):
+    assert call(fs | work(tmp_path), '-s', 'bert', '-gcareg').returncode == 0
+    assert truth(tmp_path)[-1]['cpu_seconds'] < 0.2
