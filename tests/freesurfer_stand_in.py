@@ -19,8 +19,9 @@ True of it alone
 Not true of it
     ``recon-all`` is Python, not tcsh, and calls no helpers (``date``, ``awk``, some seventy
     ``-all-info``) but ``tee``; ``fs_time`` is not a process of its own. Arguments of
-    programs are those of the table, not the real ones. ``-parallel``, ``-long``, ``-base``,
-    and all options of single programs are refused or ignored. Its files hold no images.
+    programs are those of the table, not the real ones, and all run in the folder ``mri``.
+    Of version 8, what networks do in which call is the table's word for it.
+    ``-parallel``, ``-long``, ``-base`` and parts of groups (``-autorecon2-cp``) are refused.
 
 The programs are in the folder of the same name, beside this file. They import little and
 know nothing of pytest or nicarbon: the stage table is handed to them by ``install``.
@@ -45,7 +46,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from nicarbon.stage import Stage, stages, variants
+from nicarbon.stage import Stage, stages, variants, versions
 
 PROGRAMS = Path(__file__).with_suffix('')
 """What the installed programs import."""
@@ -102,6 +103,7 @@ def install(
         'startup_seconds': startup_seconds,
         'startup_cpu_seconds': startup_cpu_seconds,
         'stages': table,
+        'halves': sorted(_halves()),
     }
     (home / 'stand_in.json').write_text(json.dumps(about), 'utf-8')
     (home / 'build-stamp.txt').write_text(STAMPS[version] + '\n', 'utf-8')
@@ -203,6 +205,17 @@ def _row(stage: Stage) -> dict[str, Any]:
         'binaries': stage.binaries,
         'threads': stage.threads,
     }
+
+
+def _halves() -> set[str]:
+    """Markers of a hemisphere, be it that some version's row is one for both."""
+    known = {
+        stage for version in versions('freesurfer') for stage in stages('freesurfer', version)
+    }
+    halves = {
+        marker for stage in known if stage.hemi for marker in stage.markers or (stage.title,)
+    }
+    return halves | {'MMPialSurf', 'Surf Volume'}
 
 
 def _recon_version(version: str) -> str:

@@ -76,14 +76,21 @@ def parse(call, table):
         The stages.
     """
     # -T2 and -FLAIR are flags of input stages too, but take a file.
-    stage_of = {
-        row['flag']: row['name']
+    flags = {
+        row['name']: row['flag'].split()
         for row in table
         if row['flag'].startswith('-') and row['flag'] not in VALUED
     }
-    known = set(stage_of.values())
-    stage_of |= {flag: name for flag, name in ALIASES.items() if name in known}
-    without = {no + f[1:]: name for f, name in stage_of.items() for no in ('-no', '-no-', '-no_')}
+    firsts = [words[0] for words in flags.values()]
+    leads = {
+        words[0]: name
+        for name, words in flags.items()
+        if len(words) == 1 or firsts.count(words[0]) == 1
+    }
+    stage_of = {flag: leads.get(flag) for words in flags.values() for flag in words}
+    stage_of |= {flag: name for flag, name in ALIASES.items() if name in flags}
+    without = {no + flag[1:]: flag for flag in stage_of for no in ('-no', '-no-', '-no_')}
+    given = set()
     rest = list(call.words)
     while rest:
         flag = rest.pop(0)
@@ -92,11 +99,15 @@ def parse(call, table):
                 raise CallError(f'ERROR: flag {flag} requires one argument')
             VALUED[flag](call, rest.pop(0), table)
         elif flag in stage_of:
-            call.chosen.add(stage_of[flag])
+            given.add(flag)
+            call.chosen |= {stage_of[flag]} - {None}
         elif flag in without:
-            call.chosen.discard(without[flag])
+            given.discard(without[flag])
+            call.chosen.discard(stage_of[without[flag]])
         elif not _switch(call, flag, table):
             raise CallError(f'ERROR: Flag {flag} unrecognized.\n{" ".join(call.words)}', late=True)
+    # In version 8, a stage may be several flags, which also are parts of others.
+    call.chosen |= {name for name, words in flags.items() if given.issuperset(words)}
 
 
 def _switch(call, flag, table):

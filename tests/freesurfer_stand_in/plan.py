@@ -31,10 +31,16 @@ NOT_IN_STATUS = {
 }
 """Markers that the status log lacks."""
 
-OF_HEMIS = ('MMPialSurf', 'Surf Volume')
-"""Markers of a hemisphere in stages of both."""
+PASSED_THROUGH = {
+    'MotionCor': 'motioncor',
+    'MCADura Segmentation': 'mcadura',
+    'VSinus Segmentation': 'synthseg',
+    'EntoWM Segmentation': 'entowm',
+}
+"""Markers that version 8 also prints on its way to other stages, and whose they are."""
 
 UPDATED = {
+    *('motioncor', 'synthstrip', 'synthmorph', 'mcadura', 'synthseg', 'entowm'),
     *('autodetgwstats', 'white-preaparc', 'cortex-label', 'white', 'pial'),
     *('T2pial', 'FLAIRpial', 'apas2aseg', 'aparc2aseg', 'wmparc'),
 }
@@ -86,11 +92,12 @@ def steps(call, about, subject):
         ours = [row for row in rows if not row['hemi'] or row['hemi'] in call.hemis]
         if name in call.chosen:
             rules = SPECIAL.get(name, _plain)
+            taken += _on_the_way(ours, call, taken)
             taken += rules([_alone(row, call, about) for row in ours], call, about, subject)
         if name == MAPS_AFTER and about['major'] >= 7:
             taken += [step for hemi in call.hemis for step in _maps(hemi)]
         if name == BRAINVOL_AFTER and about['major'] >= 7 and len(call.hemis) == 2:
-            taken += _brainvol(call)
+            taken += _brainvol(call, about['stages'])
     return _owned(taken, about['stages'], asked)
 
 
@@ -111,7 +118,11 @@ def _alone(row, call, about):
         programs |= {'mri_brainvol_stats'}
         theirs |= {f'surf/{hemi}.{name}' for hemi in ('lh', 'rh') for name in MAP_NAMES}
     makes = [path for path in row['makes'] if path not in theirs]
-    markers = [marker for marker in row['markers'] if marker not in MAP_MARKERS]
+    markers = [
+        marker
+        for marker in row['markers']
+        if marker not in MAP_MARKERS and PASSED_THROUGH.get(marker, row['name']) == row['name']
+    ]
     binaries = [name for name in row['binaries'] if name not in programs]
     if 'area and vertex vol' in row['markers']:
         binaries = [name for name in binaries if name != 'vertexvol']
@@ -125,30 +136,57 @@ def _plain(rows, call, about, subject):
 def _parts(row, call, about):
     """One step for each marker: the first takes all programs but the last, which the others run.
 
-    Files are given out from the end, so that what is made last is made by the last.
+    Markers of a hemisphere, if the row is one for both, come once for each, with its files.
     """
-    titles = [
-        f'{marker} {hemi}'.rstrip()
-        for marker in row['markers']
-        for hemi in (call.hemis if marker in OF_HEMIS and not row['hemi'] else [row['hemi']])
-    ]
-    several = len(row['markers']) > 1 and len(row['binaries']) > 1
-    first = row['binaries'][:-1] if several else row['binaries']
-    cut = max(0, len(row['makes']) - len(titles) + 1)
-    made = [row['makes'][:cut], *([path] for path in row['makes'][cut:])]
+    markers = row['markers'] or ['']
+    whole = [name for name in markers if row['hemi'] or name not in about['halves']]
+    halves = [name for name in markers if name not in whole]
+    others = [path for path in row['makes'] if not halves or not _side(path)]
+    parts = _given_out(whole, others, row['hemi'], row['touch'] if not halves else '')
+    for hemi in call.hemis if halves else ():
+        files = [path for path in row['makes'] if _side(path) == hemi]
+        touch = row['touch'] and f'{hemi}.{row["touch"][3:]}'
+        parts += _given_out(halves, files, hemi, touch)
+    several = len(markers) > 1 and len(row['binaries']) > 1
     updates = about['major'] >= 7 and row['name'] in UPDATED
-    for number, title in enumerate(titles):
-        makes = made[number] if number < len(made) else []
-        programs = first if number == 0 else row['binaries'][-1:]
+    for marker, hemi, makes, touch in parts:
+        programs = row['binaries']
+        if several:
+            programs = programs[:-1] if marker == markers[0] else programs[-1:]
         yield Step(
             owner=row['key'],
-            marker=title,
+            marker=f'{marker} {hemi}'.rstrip(),
             programs=_shared_out(programs, makes),
             needs=row['needs'],
             update=_sources(row) if updates and makes else None,
-            touch=row['touch'] if number == len(titles) - 1 else '',
+            touch=touch,
             threaded=row['threads'],
         )
+
+
+def _given_out(markers, files, hemi, touch):
+    """Files to markers, so that what is made last is made under the last."""
+    cut = max(0, len(files) - len(markers) + 1)
+    shares = [files[:cut], *([path] for path in files[cut:]), *([[]] * len(markers))]
+    last = len(markers) - 1
+    return [
+        (marker, hemi, shares[number], touch if number == last else '')
+        for number, marker in enumerate(markers)
+    ]
+
+
+def _side(path):
+    """The hemisphere that a file is of, or nothing."""
+    return next((hemi for hemi in ('lh', 'rh') if f'{hemi}.' in os.path.basename(path)), '')
+
+
+def _on_the_way(rows, call, taken):
+    """Markers of other stages, which have nothing to do by then."""
+    told = {step.marker for step in taken}
+    for marker in rows[0]['markers'] if rows else ():
+        other = PASSED_THROUGH.get(marker, rows[0]['name'])
+        if other != rows[0]['name'] and other not in call.chosen and marker not in told:
+            yield Step(rows[0]['key'], marker)
 
 
 def _shared_out(programs, makes):
@@ -284,13 +322,12 @@ def _maps(hemi):
         )
 
 
-def _brainvol(call):
-    for name in [name for name in BRAINVOL_FOR if name in call.chosen][:1]:
-        yield Step(
-            name if name in ('wmparc', 'segstats') else f'{name}_{call.hemis[0]}',
-            programs=[('mri_brainvol_stats', [BRAINVOL])],
-            needs=['mri/aseg.mgz'],
-        )
+def _brainvol(call, table):
+    """Part of the first stage that asks for it."""
+    owners = [row['key'] for row in table if row['name'] in call.chosen.intersection(BRAINVOL_FOR)]
+    for owner in owners[:1]:
+        programs = [('mri_brainvol_stats', [BRAINVOL])]
+        yield Step(owner, programs=programs, needs=['mri/aseg.mgz'])
 
 
 SPECIAL = {

@@ -51,6 +51,7 @@ def main():
     outputs = [(path, content(name, path)) for path in task.get('makes', ())]
     for path, data in outputs:
         say(f'writing to {path}...')
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         write(path, data[: len(data) // 2], os.O_CREAT | os.O_TRUNC)
     burn(task.get('cpu_seconds', 0.0) / 2, task.get('threads', 1))
     befall(task)

@@ -4,7 +4,6 @@
 
 import json
 import os
-import resource
 import signal
 import sys
 import time
@@ -12,11 +11,12 @@ from contextlib import suppress
 
 import program
 from arguments import Call, CallError, parse
-from books import Books, Lock, append, date, say, stamp, uname
+from books import Books, Lock, date, say, stamp, uname
+from costs import Costs
 from plan import NOT_IN_STATUS, UNRULED, steps
+from texts import BUG_REPORT, EXISTS, EXPERT_EXISTS, NO_RUNS, NO_SUBJECTS, NOTHING, RUNNING
 
 FOLDERS = ('mri/transforms/bak', 'mri/orig', 'scripts', 'surf', 'tmp', 'label', 'touch', 'stats')
-BUG_REPORT = 'To report a problem, see http://surfer.nmr.mgh.harvard.edu/fswiki/BugReporting'
 
 CLEANED = (
     *('mri/transforms/talairach.xfm', 'mri/orig_nu.mgz', 'mri/transforms/talairach.lta'),
@@ -25,48 +25,6 @@ CLEANED = (
     'scripts/expert-options',
 )
 """What -clean throws into the subject's trash."""
-
-ITK = ('mri_nu_correct.mni', 'AntsDenoiseImageFs')
-"""Programs that take -itkthreads for -threads."""
-
-NO_RUNS = (
-    'ERROR: no run data found in {0}/mri. Make sure to\n'
-    'have a volume called 001.mgz in  {0}/mri/orig.\n'
-    'If you have a second run of data call it 002.mgz, etc.\n'
-    'See also: http://surfer.nmr.mgh.harvard.edu/fswiki/FsTutorial/Conversion'
-)
-EXISTS = (
-    'ERROR: You are trying to re-run an existing subject with (possibly)\n'
-    ' new input data (-i). If this is truly new input data, you should delete\n'
-    ' the subject folder and re-run, or specify a different subject name.\n'
-    ' If you are just continuing an analysis of an existing subject, then \n'
-    ' omit all -i flags.'
-)
-NOTHING = (
-    'ERROR: nothing to do. You must specify an operation to perform by adding\n'
-    'flags. Eg, -all, -autorecon1, -autorecon2, -autorecon3, etc.'
-)
-EXPERT_EXISTS = (
-    'ERROR: there is a pre-existing expert options file and\n'
-    'you have specified an expert options file on the command-line.\n'
-    'If you want to use the file specified on the command-line,\n'
-    'you must run with -xopts-overwrite, or you may edit the \n'
-    'existing file {} (and not use the -expert option).'
-)
-RUNNING = (
-    '\nERROR: it appears that recon-all is already running\n'
-    'for {subject} based on the presence of {file}. It could\n'
-    'also be that recon-all was running at one point but\n'
-    'died in an unexpected way. If it is the case that there\n'
-    'is a process running, you can kill it and start over or\n'
-    'just let it run. If the process has died, you should type:\n\n'
-    ' rm {file}\n\n'
-    'and re-run. Or you can add -no-isrunning to the recon-all\n'
-    'command-line. The contents of this file are:\n'
-    '----------------------------------------------------------\n'
-    '{content}'
-    '----------------------------------------------------------'
-)
 
 
 class StepError(Exception):
@@ -120,11 +78,7 @@ def check(call, about):
     if not call.subject:
         raise CallError('ERROR: must specify a subject id')
     if not call.folder:
-        raise CallError(
-            'ERROR: environment variable SUBJECTS_DIR not set\n'
-            '  this can be done by setting it in the shell before\n'
-            '  executing recon-all or by using the -sd flag'
-        )
+        raise CallError(NO_SUBJECTS)
     if not os.path.exists(call.folder):
         raise CallError(f'ERROR: SUBJECTS_DIR {call.folder} does not exist.')
     call.folder = os.environ['SUBJECTS_DIR'] = os.path.realpath(call.folder)
@@ -162,47 +116,6 @@ def settle_expert(call, kept):
         call.options = {name: words for name, *words in lines}
 
 
-class Account:
-    """What a stage, or a call, has used since it began."""
-
-    def __init__(self, **names):
-        self.names = names
-        self.wall = self.cpu = self.programs = 0.0
-        self.threads = 1
-
-    def add(self, began, programs, threads):
-        wall, cpu = began
-        self.wall += time.monotonic() - wall
-        self.cpu += tree_seconds() - cpu
-        self.programs += programs
-        self.threads = max(self.threads, threads)
-
-    def write(self, folder, code):
-        values = {
-            **self.names,
-            'pid': os.getpid(),
-            'cpu_seconds': self.cpu,
-            'programs_cpu_seconds': self.programs,
-            'wall': self.wall,
-            'threads': self.threads,
-            'code': code,
-        }
-        append(f'{folder}/truth.jsonl', json.dumps(values) + '\n')
-
-
-def now():
-    return time.monotonic(), tree_seconds()
-
-
-def tree_seconds():
-    """CPU seconds of this process and of all children that have ended."""
-    return time.process_time() + seconds(resource.getrusage(resource.RUSAGE_CHILDREN))
-
-
-def seconds(used):
-    return used.ru_utime + used.ru_stime
-
-
 class Session:
     """One call of recon-all that was not refused.
 
@@ -220,11 +133,9 @@ class Session:
         self.home = os.environ['FREESURFER_HOME']
         self.books = Books(f'{subject}/scripts', call.books, about['major'] >= 7)
         self.lock = Lock(f'{subject}/scripts', call)
-        self.work = json.loads(os.environ.get('FREESURFER_STAND_IN', '{}'))
+        self.costs = Costs(json.loads(os.environ.get('FREESURFER_STAND_IN', '{}')), call)
         self.measures = call.times or about['major'] >= 7
-        self.command = ''
-        self.programs_seconds = 0.0
-        self.threads = 1
+        self.words = []
         os.environ['OMP_NUM_THREADS'] = os.environ['FS_OMP_NUM_THREADS'] = call.threads
         os.environ['ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS'] = call.itk_threads
 
@@ -236,26 +147,21 @@ class Session:
         int
             Exit code.
         """
-        began, seconds_began = date(), time.time()
+        began, seconds = date(), time.time()
         self.prepare()
         if not self.begin():
             return 1
-        whole = Account(kind='call', keys=[])
         code = 0
         try:
             self.clean()
-            self.follow(steps(self.call, self.about, self.subject), whole.names['keys'])
+            self.follow(steps(self.call, self.about, self.subject))
         except StepError:
             code = 1
         if code:
             self.end_badly()
         else:
-            self.end(began, f'{(time.time() - seconds_began) / 3600:.3f}')
-        if 'truth' in self.work:
-            whole.wall = time.time() - seconds_began
-            whole.cpu, whole.programs = tree_seconds(), self.programs_seconds
-            whole.threads = self.threads
-            whole.write(self.work['truth'], code)
+            self.end(began, f'{(time.time() - seconds) / 3600:.3f}')
+        self.costs.close(code)
         sys.stdout.flush()
         os._exit(code)  # what the interpreter tidies up would be missing from the truth
 
@@ -295,58 +201,43 @@ class Session:
             if self.call.runs and os.path.exists(self.path(path)):
                 os.replace(self.path(path), f'{self.subject}/trash/{os.path.basename(path)}')
 
-    def follow(self, plan, keys):
-        """Take all steps; the last of a stage closes its account."""
-        accounts = {step.owner: Account(kind='stage', key=step.owner) for step in plan}
-        last = {step.owner: number for number, step in enumerate(plan)}
-        self.shares = dict.fromkeys(accounts, 0)
+    def follow(self, plan):
+        """Take all steps but those of files that are not there."""
+        self.costs.share_out(plan)
         for step in plan:
-            self.shares[step.owner] += len(step.programs)
-        self.left = dict(self.shares)
-        for number, step in enumerate(plan):
-            if not all(os.path.exists(self.path(path)) for path in step.unless):
-                self.left[step.owner] -= len(step.programs)
-                continue
-            if step.owner not in keys:
-                keys.append(step.owner)
-            account, began, before = accounts[step.owner], now(), self.programs_seconds
-            code = 1
-            try:
-                self.take(step)
-                code = 0
-            finally:
-                threads = self.threads_of(step)
-                account.add(began, self.programs_seconds - before, threads)
-                self.threads = max(self.threads, threads)
-                if 'truth' in self.work and (code or last[step.owner] == number):
-                    account.write(self.work['truth'], code)
+            if all(os.path.exists(self.path(path)) for path in step.unless):
+                with self.costs.of(step):
+                    self.take(step)
+            else:
+                self.costs.pass_over(step)
 
     def take(self, step):
-        """One step: its marker, its programs if they are needed, and what tells that it is through."""
+        """One step: its marker, its programs if they are needed, its touch file."""
         if step.marker:
             name = step.marker.removesuffix(' lh').removesuffix(' rh')
-            self.books.mark(
-                step.marker, ruled=name not in UNRULED, in_status=name not in NOT_IN_STATUS
-            )
-        if (
-            step.owner == 'motioncor'
-            and self.call.runs
-            and not os.path.exists(self.path('mri/orig/001.mgz'))
-        ):
-            self.books.tell(NO_RUNS.format(self.subject))
-            raise StepError
-        for source, target in step.copies:
-            self.copy_aloud(source, target)
+            ruled, in_status = name not in UNRULED, name not in NOT_IN_STATUS
+            self.books.mark(step.marker, ruled=ruled, in_status=in_status)
+        if step.owner == 'motioncor':
+            self.look_for_runs()
         fresh = step.update is not None and not self.call.forces and self.fresh(step)
+        for source, target in step.copies if not fresh else ():
+            self.copy_aloud(source, target)
         for number, (name, makes) in enumerate(step.programs):
-            self.left[step.owner] -= 1
+            task = self.costs.task(step, name)
             self.announce(step, name, makes)
             if fresh:
                 self.books.tell('   Update not needed', self.books.commands)
             elif self.call.runs:
-                self.execute(step, name, makes, step.needs if number == 0 else ())
+                task['needs'] = [self.path(path) for path in step.needs if number == 0]
+                task['makes'] = [self.path(path) for path in makes]
+                self.execute(task)
         if self.call.runs and not fresh:
             self.finish(step)
+
+    def look_for_runs(self):
+        if self.call.runs and not os.path.exists(self.path('mri/orig/001.mgz')):
+            self.books.tell(NO_RUNS.format(self.subject))
+            raise StepError
 
     def finish(self, step):
         for target, link in step.links:
@@ -354,11 +245,12 @@ class Session:
             os.symlink(target, self.path(link))
         if step.touch:
             with open(f'{self.subject}/touch/{step.touch}.touch', 'w', encoding='utf-8') as file:
-                file.write(f'{self.command}\n')
+                file.write(f'{" ".join(self.words)}\n')
 
     def fresh(self, step):
         """Whether all that the step makes is there, and nothing that it is made from is newer."""
         made = [path for _, makes in step.programs for path in makes]
+        made += [target for _, target in step.copies]
         if not all(os.path.exists(self.path(path)) for path in made):
             return False
         sources = [path for path in step.update if os.path.exists(self.path(path))]
@@ -367,73 +259,37 @@ class Session:
 
     def announce(self, step, name, makes):
         """Print a command: those that depend on ages as plain lines, others between empty ones."""
-        inputs = [os.path.relpath(self.path(path)) for path in step.needs[:3]]
-        words = [*self.call.options.get(name, ()), *inputs, *map(self.relative, makes)]
-        if step.threaded:
-            words = ['--threads', self.call.threads, *words]
-        self.command = ' '.join([name, *words])
+        threads = ('--threads', self.call.threads) if step.threaded else ()
+        files = [os.path.relpath(self.path(path)) for path in (*step.needs[:3], *makes)]
+        self.words = [name, *threads, *self.call.options.get(name, ()), *files]
+        command = ' '.join(self.words)
         if step.update is None:
             self.books.tell(os.getcwd())
-            self.books.command(self.command)
+            self.books.command(command)
         else:
-            self.books.tell(f'cd {os.getcwd()}\n{self.command}', self.books.commands)
+            self.books.tell(f'cd {os.getcwd()}\n{command}', self.books.commands)
 
-    def execute(self, step, name, makes, needs):
+    def execute(self, task):
         """Run a program below us, what it prints going through ``tee`` into the log."""
-        task = {
-            **self.task(step, name),
-            'needs': [self.path(path) for path in needs],
-            'makes': [self.path(path) for path in makes],
-        }
-        environment = {**os.environ, 'FREESURFER_STAND_IN_TASK': json.dumps(task)}
-        words = self.command.split()
         source, sink = os.pipe()
+        to_tee = [(os.POSIX_SPAWN_DUP2, source, 0)]
+        to_us = [(os.POSIX_SPAWN_DUP2, sink, 1), (os.POSIX_SPAWN_DUP2, sink, 2)]
+        environment = {**os.environ, 'FREESURFER_STAND_IN_TASK': json.dumps(task)}
+        program = f'{self.home}/bin/{self.words[0]}'
+        tee = ['tee', '-a', self.books.log]
         began, wall = time.time(), time.monotonic()
-        tee = os.posix_spawnp(
-            'tee',
-            ['tee', '-a', self.books.log],
-            os.environ,
-            file_actions=[(os.POSIX_SPAWN_DUP2, source, 0)],
-        )
-        worker = os.posix_spawn(
-            f'{self.home}/bin/{name}',
-            words,
-            environment,
-            file_actions=[(os.POSIX_SPAWN_DUP2, sink, 1), (os.POSIX_SPAWN_DUP2, sink, 2)],
-        )
+        tee = os.posix_spawnp('tee', tee, os.environ, file_actions=to_tee)
+        worker = os.posix_spawn(program, self.words, environment, file_actions=to_us)
         os.close(source)
         os.close(sink)
         _, status, used = os.wait4(worker, 0)
         wall = time.monotonic() - wall
         os.waitpid(tee, 0)
-        self.programs_seconds += seconds(used)
+        self.costs.ran(used)
         if self.measures:
-            self.books.time(words, began, wall, used)
+            self.books.time(self.words, began, wall, used)
         if status:
             raise StepError
-
-    def task(self, step, name):
-        """Its share of what its stage shall cost, and what befalls its last program."""
-        stages = self.work.get('stages', {})
-        stem = step.owner.removesuffix('_lh').removesuffix('_rh')
-        default = {} if stem == 'maps' else self.work.get('default', {})
-        said = {**default, **stages.get(stem, {}), **stages.get(step.owner, {})}
-        task = {
-            'cpu_seconds': said.get('cpu_seconds', 0.0) / self.shares[step.owner],
-            'threads': self.allowed(said, step, name),
-            'memory_mb': said.get('memory_mb', 0),
-        }
-        if not self.left[step.owner]:
-            task |= {key: said[key] for key in ('fails', 'dies', 'hangs') if key in said}
-        return task
-
-    def allowed(self, said, step, name):
-        """Threads: those that it shall have, as far as it may."""
-        most = int(self.call.itk_threads if name in ITK else self.call.threads)
-        return min(said.get('threads', most if step.threaded else 1), most)
-
-    def threads_of(self, step):
-        return max((self.task(step, name)['threads'] for name, _ in step.programs), default=1)
 
     def end(self, began, hours):
         """The last lines, and recon-all.done."""
@@ -461,13 +317,10 @@ class Session:
         say('')
         if self.call.locks:
             self.lock.release()
-        self.books.failed(self.call, self.about, self.command)
+        self.books.failed(self.call, self.about, ' '.join(self.words))
 
     def path(self, path):
         return os.path.join(self.subject, path)
-
-    def relative(self, path):
-        return os.path.relpath(self.path(path))
 
     def remove(self, path):
         with suppress(FileNotFoundError):  # the other hemisphere's call may be faster
@@ -480,8 +333,8 @@ class Session:
     def copy_aloud(self, source, target):
         """As ``cp`` would."""
         source, target = self.path(source), self.path(target)
-        self.command = f'cp {source} {target}'
-        self.books.command(self.command)
+        self.words = ['cp', source, target]
+        self.books.command(' '.join(self.words))
         if self.call.runs:
             if not os.path.exists(source):
                 self.books.tell(f"cp: cannot stat '{source}': No such file or directory")
