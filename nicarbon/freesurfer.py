@@ -16,8 +16,8 @@ from typing import NamedTuple
 from .errors import BusyError, InputError, UnavailableError, UsageError
 from .stage import Stage, versions
 
-__all__ = ['FreeSurfer', 'environment', 'find', 'finished', 'is_complete', 'is_ours', 'require']
-__all__ += ['touch', 'vacate']
+__all__ = ['FreeSurfer', 'begin', 'end', 'environment', 'find', 'finished', 'is_complete']
+__all__ += ['is_ours', 'require', 'vacate']
 
 LONGEST_PATH = 185
 """Characters of a subject's folder: FastSurfer refuses longer ones, since programs of
@@ -247,11 +247,11 @@ def finished(stage: Stage, folder: Path, images: Sequence[str] = ()) -> bool:
     bool
         True when all that it makes is there, the file that is touched when it is through
         too, and nothing that it needs is newer. Of a stage for which recon-all touches no
-        file of its own, nicarbon does (:func:`touch`); where it was not at work, what the
+        file of its own, nicarbon does (:func:`end`); where it was not at work, what the
         stage makes has to do.
     """
     made = [folder / stage.path(name) for name in stage.makes]
-    if not all(path.exists() for path in made):
+    if _begun(stage, folder).exists() or not all(path.exists() for path in made):
         return False
     touched = _touch_file(stage, folder)
     if not touched.exists():
@@ -264,8 +264,10 @@ def finished(stage: Stage, folder: Path, images: Sequence[str] = ()) -> bool:
     return all(path.exists() and path.stat().st_mtime <= through for path in needed)
 
 
-def touch(stage: Stage, folder: Path) -> None:
-    """Note that a stage is through, where recon-all does not.
+def begin(stage: Stage, folder: Path) -> None:
+    """Note that a stage begins; what it left half-made the last time is removed.
+
+    recon-all takes what is newer than its sources for done, be it cut off in the middle.
 
     Parameters
     ----------
@@ -273,9 +275,34 @@ def touch(stage: Stage, folder: Path) -> None:
     folder : pathlib.Path
         The subject's.
     """
-    path = _touch_file(stage, folder)
-    path.parent.mkdir(exist_ok=True)
-    path.touch()
+    mark = _begun(stage, folder)
+    if mark.exists():
+        since = mark.stat().st_mtime
+        for path in (folder / stage.path(name) for name in stage.makes):
+            # What is older was there before: somebody's edits, perhaps.
+            if path.is_symlink() or (path.exists() and path.stat().st_mtime >= since):
+                path.unlink()
+    if folder.exists():
+        mark.parent.mkdir(exist_ok=True)
+        mark.touch()
+
+
+def end(stage: Stage, folder: Path) -> None:
+    """Note that a stage is through.
+
+    Parameters
+    ----------
+    stage : Stage
+    folder : pathlib.Path
+        The subject's.
+    """
+    if not stage.touch:
+        _touch_file(stage, folder).touch()
+    _begun(stage, folder).unlink(missing_ok=True)
+
+
+def _begun(stage: Stage, folder: Path) -> Path:
+    return folder / 'touch' / f'nicarbon.{stage.key}.begun'
 
 
 def _touch_file(stage: Stage, folder: Path) -> Path:

@@ -227,6 +227,25 @@ def test_an_image_that_changed_is_not_taken_for_the_one_before(bert):
         interfaces.Input(**who, T1_files=[str(image)]).run()
 
 
+def test_what_was_cut_off_is_made_anew_and_edits_are_kept(bert):
+    who, image = bert
+    folder = Path(who['subjects_dir'], 'bert')
+    interfaces.Input(**who, T1_files=[str(image)]).run()
+    stage = find_stage('freesurfer', 'motioncor')
+    edited = folder / 'mri' / 'rawavg.mgz'
+    edited.write_bytes(b'edited')
+    os.utime(edited, (time.time() - 100,) * 2)
+    freesurfer.begin(stage, folder)
+    half = folder / 'mri' / 'orig.mgz'
+    half.write_bytes(b'half')
+    assert not freesurfer.finished(stage, folder)
+    freesurfer.begin(stage, folder)
+    assert not half.exists()
+    assert edited.read_bytes() == b'edited'
+    interfaces.MotionCor(**who).run()
+    assert freesurfer.finished(stage, folder)
+
+
 # The graph -------------------------------------------------------------------------------
 
 

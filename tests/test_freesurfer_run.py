@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from pathlib import Path
 
 import freesurfer_stand_in as stand_in
@@ -61,7 +62,7 @@ class Lab:
 def finished(tmp_path_factory) -> Lab:
     """One subject whose hemispheres cost unequally, two processes at a time."""
     lab = Lab(tmp_path_factory.mktemp('finished'))
-    costs = {'sphere_lh': {'cpu_seconds': 6.0}, 'sphere_rh': {'cpu_seconds': 3.0}}
+    costs = {'surfreg_lh': {'cpu_seconds': 6.0}, 'surfreg_rh': {'cpu_seconds': 3.0}}
     costs['careg'] = {'cpu_seconds': 4.0, 'threads': 2, 'memory_mb': 300}
     work = stand_in.work(lab.root, costs, cpu_seconds=0.4)
     done = lab.run('--omp-nthreads', 2, work=work)
@@ -77,7 +78,7 @@ def test_every_stage_and_hemisphere_has_an_entry_of_its_own(finished):
 
 
 def test_cpu_seconds_are_the_true_ones(finished):
-    calls = {call['keys'][0]: call for call in finished.truth('call')}
+    calls = {key: call for call in reversed(finished.truth('call')) for key in call['keys']}
     nodes = {entry.stage: entry for entry in finished.entries() if entry.kind == 'node'}
     for key in KEYS:
         true = calls[key]['cpu_seconds']
@@ -86,11 +87,11 @@ def test_cpu_seconds_are_the_true_ones(finished):
 
 def test_hemispheres_side_by_side_are_charged_what_each_used(finished):
     nodes = {entry.stage: entry for entry in finished.entries() if entry.kind == 'node'}
-    lh, rh = nodes['sphere_lh'], nodes['sphere_rh']
+    lh, rh = nodes['surfreg_lh'], nodes['surfreg_rh']
     assert lh.start < rh.start + rh.seconds
     assert rh.start < lh.start + lh.seconds
     dynamic = {one.entry.stage: one.joules['dynamic'] for one in share(finished.entries()).shares}
-    assert dynamic['sphere_lh'] / dynamic['sphere_rh'] == pytest.approx(
+    assert dynamic['surfreg_lh'] / dynamic['surfreg_rh'] == pytest.approx(
         lh.cpu_seconds / rh.cpu_seconds, rel=0.05
     )
 
@@ -197,38 +198,41 @@ def test_a_stage_that_fails_stops_its_subject_alone(tmp_path):
 
 
 def test_killed_at_every_stage_and_resumed(tmp_path):
-    """Each time the command finds the stage that was cut off, ends it, and is killed in the next."""
+    """Each time the command goes on with what was cut off, and is killed in what comes next."""
     lab = Lab(tmp_path)
-    for key in KEYS:
-        kill_in(lab, key)
+    cut_off: set[str] = set()
+    while cut_off < set(KEYS):
+        cut_off |= kill_in_next(lab, [key for key in KEYS if key not in cut_off])
     done = lab.run()
     assert done.returncode == 0, done.stdout + done.stderr
     ended = Counter(line['key'] for line in lab.truth('stage') if line['code'] == 0)
     assert {key: ended[key] for key in KEYS} == dict.fromkeys(KEYS, 1)
-    killed = defaultdict(int)
-    for number in range(len(KEYS)):
-        for entry in lab.entries(number):
-            killed[entry.stage] += entry.outcome == 'killed' and entry.kind == 'node'
-    assert all(killed[key] >= 1 for key in KEYS), 'what was spent in vain is in the ledger'
+    entries, warnings = ledger.read(*ledger.folders(lab.out))
+    assert warnings == []
+    killed = Counter(entry.stage for entry in entries if entry.outcome == 'killed')
+    assert {key for key in KEYS if not killed[key]} == set(), 'what was spent in vain is told'
+    assert files(lab.subject) - {f'touch/nicarbon.{key}.touch' for key in KEYS}
 
 
-def kill_in(lab: Lab, key: str) -> None:
-    """Run until a stage hangs, and kill all that there is."""
-    marker = lab.root / 'hanging'
-    marker.unlink(missing_ok=True)
-    env = lab.env | stand_in.work(lab.root, {key: {'hangs': str(marker)}})
-    command = [NICARBON, *lab.command()]
+def kill_in_next(lab: Lab, keys: list[str]) -> set[str]:
+    """Run until one of these stages hangs, or one in each hemisphere, and kill all there is."""
+    marks = lab.root / 'hanging'
+    shutil.rmtree(marks, ignore_errors=True)
+    marks.mkdir()
+    hang = {key: {'hangs': str(marks / key)} for key in keys}
+    env = lab.env | stand_in.work(lab.root, hang)
     with subprocess.Popen(
-        command, env=env, cwd=lab.root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        start_new_session=True,
+        [NICARBON, *lab.command()], env=env, cwd=lab.root, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, start_new_session=True,
     ) as process:  # fmt: skip
         try:
-            wait_until(lambda: marker.exists() or process.poll() is not None, 60)
-            assert process.poll() is None, f'{key}: {process.stderr.read().decode()}'
-            # So that a window has been written.
+            wait_until(lambda: any(marks.iterdir()) or process.poll() is not None, 60)
+            assert process.poll() is None, process.stderr.read().decode()
+            # So that a window has been written, and the other hemisphere hangs too.
             time.sleep(0.6)
         finally:
             kill_session(process.pid)
+    return {mark.name for mark in marks.iterdir()}
 
 
 def wait_until(true, seconds: float) -> None:

@@ -37,7 +37,10 @@ def run(plan: Any, recording: Recording, screen: Any) -> Sequence[str]:
     _quiet_nipype(plan.log_dir, plan.options.verbose)
     reused = plan.pipeline.reused(plan.out_dir, plan.sessions)
     _reuse(plan, reused, screen)
-    workflow = _workflow(plan, [one for one in plan.sessions if one not in reused])
+    left = [session for session in plan.sessions if session not in reused]
+    if not left:
+        return []
+    workflow = _workflow(plan, left)
     os.environ.update(plan.pipeline.environment())
     log = None if plan.options.verbose else plan.log_dir / 'workers.log'
     _start_workers(plan.pipeline.preload, log)

@@ -221,9 +221,9 @@ class ReconAllStage(_ReconAll):
             given = super()._expert()
             lines = [Path(given).read_text('utf-8')] if given else []
             Path(runtime.cwd, EXPERT).write_text('\n'.join([*lines, stage.expert, '']), 'utf-8')
+        freesurfer.begin(stage, folder)
         runtime = super()._run_interface(runtime, correct_return_codes)
-        if not stage.touch:
-            freesurfer.touch(stage, folder)
+        freesurfer.end(stage, folder)
         return runtime
 
     def _list_outputs(self) -> dict[str, Any]:
