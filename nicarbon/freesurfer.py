@@ -173,6 +173,7 @@ def require(
     BusyError
         When recon-all is at work on a subject, or says so.
     """
+    _require_script(freesurfer.home / 'bin' / 'recon-all')
     _require_licence(freesurfer, licence, environ)
     missing = [name for name in PROGRAMS if shutil.which(name, path=environ.get('PATH')) is None]
     if missing:
@@ -182,6 +183,16 @@ def require(
         )
     for subject in subjects:
         _require_folder(subjects_dir / subject)
+
+
+def _require_script(script: Path) -> None:
+    """A state of 8.1 replaces nu.mgz in every call that is not to make it."""
+    text = script.read_text('utf-8', errors='replace')
+    if 'ln -sf orig.mgz nu.mgz' in text and 'SkipNuIntensityCor' not in text:
+        raise UnavailableError(
+            f'{script} would replace nu.mgz by orig.mgz in every stage after '
+            'nuintensitycor (a fault of FreeSurfer 8.1): use 8.0 or 8.2'
+        )
 
 
 def _require_licence(

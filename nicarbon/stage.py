@@ -58,6 +58,8 @@ class Stage:
         The same for people.
     flag : str
         Command-line flag that runs it; empty for Python stages.
+    always : tuple of str
+        Flags that every call of the version is given, before its own.
     hemi : {'', 'lh', 'rh'}
     group : str
         Directive that it belongs to, such as ``autorecon1``.
@@ -95,6 +97,7 @@ class Stage:
     name: str
     title: str
     flag: str = ''
+    always: tuple[str, ...] = ()
     hemi: Hemi = ''
     group: str = ''
     needs: tuple[str, ...] = ()
@@ -193,8 +196,10 @@ def stages(tool: str, version: int | None = None) -> tuple[Stage, ...]:
     if version not in known:
         numbers = ', '.join(map(str, known))
         raise UsageError(f'no stages of {tool} {version}: those of {numbers} are known')
-    names = _table(tool)['order'][str(version)]
-    return tuple(stage for name in names for stage in _unfold(tool, _row(tool, name, version)))
+    table = _table(tool)
+    always = table.get('always', {}).get(str(version), [])
+    rows = (_row(tool, name, version) for name in table['order'][str(version)])
+    return tuple(stage for row in rows for stage in _unfold(tool, {**row, 'always': always}))
 
 
 def every(version: Mapping[str, int] = MappingProxyType({})) -> tuple[Stage, ...]:

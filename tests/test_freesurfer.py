@@ -138,8 +138,9 @@ def test_calls_of_all_stages(version, tmp_path, monkeypatch):
             assert f' -i {image} -i {image} ' in made.cmdline
             continue
         expert = ' -expert expert.opts -xopts-overwrite' if stage.expert else ''
+        flags = ' '.join([*stage.always, stage.flag])
         assert made.cmdline == (
-            f'recon-all -s bert -sd {tmp_path} {stage.flag}{hemi} -threads 1 -itkthreads 1'
+            f'recon-all -s bert -sd {tmp_path} {flags}{hemi} -threads 1 -itkthreads 1'
             f'{expert} -no-isrunning'
         )
         outputs = made._list_outputs()
@@ -265,6 +266,8 @@ def test_hemispheres_go_side_by_side():
     names = {node.name: node for node in graph.nodes()}
     assert not _reaches(graph, names['sphere_lh'], names['sphere_rh'])
     # Both write the colour tables of the subject.
+    graph = init_freesurfer_wf(subject='01', version=6)._graph
+    names = {node.name: node for node in graph.nodes()}
     assert _reaches(graph, names['balabels_lh'], names['balabels_rh'])
 
 

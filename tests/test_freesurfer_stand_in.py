@@ -366,8 +366,6 @@ def test_brain_volumes_are_made_for_those_that_need_them(finished):
     (subject / 'stats/brainvol.stats').unlink()
     assert call(env, '-s', 'bert', '-apas2aseg').returncode == 0
     assert not (subject / 'stats/brainvol.stats').exists()
-    assert call(env, '-s', 'bert', '-parcstats', '-hemi', 'lh').returncode == 0
-    assert not (subject / 'stats/brainvol.stats').exists()
     assert call(env, '-s', 'bert', '-segstats').returncode == 0
     assert (subject / 'stats/brainvol.stats').exists()
 

@@ -4,9 +4,9 @@ Each calls ``recon-all`` with the flag of its stage, so that touch files, logs a
 versions stay FreeSurfer's own, and records what it used: the programs that it ran become
 the commands of its entry. Any of them works alone in any workflow:
 
->>> stage = Smooth1(subject_id='bert', subjects_dir='.', hemi='lh')
->>> print(stage.cmdline.replace(stage.inputs.subjects_dir, 'DIR'))
-recon-all -s bert -sd DIR -smooth1 -hemi lh -threads 1 -itkthreads 1 -no-isrunning
+>>> stage = Smooth1(subject_id='bert', subjects_dir='.', hemi='lh', num_threads=4)
+>>> print(stage.cmdline.replace(stage.inputs.subjects_dir, 'DIR'))  # doctest: +ELLIPSIS
+recon-all -s bert -sd DIR ...-smooth1 -hemi lh -threads 4 -itkthreads 4 -no-isrunning
 
 The installed version (``FREESURFER_HOME``) says which files a stage needs and makes.
 ``help()`` of a class names them. A stage that is through already is not run again.
@@ -60,6 +60,7 @@ __all__ = [
     'CurvStats',
     'Directive',
     'EMRegister',
+    'EntoWM',
     'FLAIRInput',
     'FLAIRPial',
     'Fill',
@@ -71,6 +72,7 @@ __all__ = [
     'IntensityNormalization',
     'IntensityNormalization2',
     'JacobianWhite',
+    'MCADura',
     'MaskBFS',
     'MotionCor',
     'NuIntensityCor',
@@ -85,6 +87,9 @@ __all__ = [
     'Smooth2',
     'Sphere',
     'SurfReg',
+    'SynthMorph',
+    'SynthSeg',
+    'SynthStrip',
     'T2Input',
     'T2Pial',
     'TalCheck',
@@ -204,7 +209,8 @@ class ReconAllStage(_ReconAll):
         return installed(self.stage_name, hemi if isdefined(hemi) else '')
 
     def _words(self) -> list[str]:
-        return [self.stage.flag] if self.stage.flag else self._images()
+        stage = self.stage
+        return [*stage.always, *([stage.flag] if stage.flag else self._images())]
 
     def _expert(self) -> str:
         return EXPERT if self.stage.expert else super()._expert()
@@ -219,8 +225,8 @@ class ReconAllStage(_ReconAll):
             freesurfer.vacate(folder, self._given())
         if stage.expert:
             given = super()._expert()
-            lines = [Path(given).read_text('utf-8')] if given else []
-            Path(runtime.cwd, EXPERT).write_text('\n'.join([*lines, stage.expert, '']), 'utf-8')
+            text = Path(given).read_text('utf-8') if given else ''
+            Path(runtime.cwd, EXPERT).write_text(_merged(text, stage.expert), 'utf-8')
         freesurfer.begin(stage, folder)
         runtime = super()._run_interface(runtime, correct_return_codes)
         freesurfer.end(stage, folder)
@@ -238,6 +244,16 @@ class ReconAllStage(_ReconAll):
             'subject_id': self.inputs.subject_id,
             'subjects_dir': self.inputs.subjects_dir,
         }
+
+
+def _merged(*texts: str) -> str:
+    """Expert options with one line for each program, as recon-all wants them."""
+    programs: dict[str, list[str]] = {}
+    for line in '\n'.join(texts).splitlines():
+        name, *options = line.split() or ['#']
+        if not name.startswith('#'):
+            programs.setdefault(name, []).extend(options)
+    return ''.join(f'{" ".join([name, *options])}\n' for name, options in programs.items())
 
 
 def installed(name: str, hemi: str = '') -> Stage:
@@ -265,6 +281,12 @@ class _Hemi(_Inputs):
     hemi = traits.Enum(*HEMIS, argstr='-hemi %s', mandatory=True, desc='hemisphere')
 
 
+class _HemiOrBoth(_Inputs):
+    hemi = traits.Enum(
+        *HEMIS, argstr='-hemi %s', desc='hemisphere, in versions that take one at a time'
+    )
+
+
 class _Import(_Inputs):
     T1_files = InputMultiObject(File(exists=True), mandatory=True, desc='T1w images, one or more')
 
@@ -280,7 +302,8 @@ class _ImportFLAIR(_Inputs):
 def _stage(class_name: str, name: str, base: type[_Inputs] | None = None) -> Any:
     """Make the class of a stage from what the table says of it in all versions."""
     rows = variants('freesurfer', name)
-    inputs = base or (_Hemi if rows[0].hemi else _Inputs)
+    sided = {bool(row.hemi) for row in rows}
+    inputs = base or (_Inputs if sided == {False} else _Hemi if sided == {True} else _HemiOrBoth)
     needs = {trait: _file(rows, trait) for row in rows for trait in row.needs}
     makes = {trait: _file(rows, trait) for row in rows for trait in row.makes}
     whose = {
@@ -330,9 +353,14 @@ TalCheck = _stage('TalCheck', 'tal-check')
 NuIntensityCor = _stage('NuIntensityCor', 'nuintensitycor')
 IntensityNormalization = _stage('IntensityNormalization', 'normalization')
 SkullStrip = _stage('SkullStrip', 'skullstrip')
+SynthStrip = _stage('SynthStrip', 'synthstrip')
+SynthMorph = _stage('SynthMorph', 'synthmorph')
+SynthSeg = _stage('SynthSeg', 'synthseg')
+MCADura = _stage('MCADura', 'mcadura')
 
 # Autorecon 2
 EMRegister = _stage('EMRegister', 'gcareg')
+EntoWM = _stage('EntoWM', 'entowm')
 CANormalize = _stage('CANormalize', 'canorm')
 CARegister = _stage('CARegister', 'careg')
 CALabel = _stage('CALabel', 'calabel')

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from ..entry import Command, Part
-from ..stage import Stage
+from ..stage import HEMIS, Stage
 
 __all__ = ['commands', 'failure', 'parts']
 
@@ -133,12 +133,14 @@ def failure(text: str) -> str:
 
 
 def _markers(stages: Sequence[Stage]) -> Iterator[tuple[str, str]]:
-    """What the log prints, and the key of the stage: of several, the last one's."""
-    for stage in stages:
-        for marker in (stage.title, *stage.markers):
-            yield f'{marker} {stage.hemi}'.rstrip(), stage.key
-            if not stage.hemi:
-                yield from ((f'{marker} {hemi}', stage.key) for hemi in ('lh', 'rh'))
+    """What the log prints, and the key of the stage: of several, the last one's.
+
+    A stage's own title comes after all markers that others print too.
+    """
+    told = [(marker, stage) for stage in stages for marker in stage.markers]
+    for marker, stage in (*told, *((stage.title, stage) for stage in stages)):
+        for hemi in [stage.hemi] if stage.hemi else ['', *HEMIS]:
+            yield f'{marker} {hemi}'.rstrip(), stage.key
 
 
 def _local(moment: str, form: str) -> float:
