@@ -18,6 +18,7 @@ import cpu_time
 import report
 import rivals
 import side_by_side
+import staging
 import workflow
 from report import Table
 from rivals import TOOLS
@@ -48,6 +49,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> list[Table]:
     nodes = arguments.nodes or (50 if quick else 1000)
     pairs = arguments.pairs or (1 if quick else 3)
     done(workflow.ratios(nodes, pairs))
+    done(staging.compared(folder / 'staging'))
     return tables
 
 
