@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import nicarbon
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = 'nicarbon'
 author = 'The nicarbon developers'
@@ -16,6 +21,7 @@ extensions = [
     'sphinx.ext.autosummary',
     'sphinx.ext.mathjax',
     'sphinxarg.ext',
+    'stagepages',
 ]
 myst_enable_extensions = ['dollarmath', 'deflist']
 autosummary_generate = True
@@ -23,5 +29,7 @@ numpydoc_show_class_members = False
 exclude_patterns = ['_build']
 html_theme = 'furo'
 html_title = 'nicarbon'
+html_static_path = ['_static']
+html_css_files = ['stages.css']
 # Nipype's interfaces inherit thousands of traits; their own pages describe them.
 autodoc_default_options = {'members': True, 'undoc-members': False}
