@@ -1,0 +1,47 @@
+"""What the documentation shows runs, and what it makes of the stage table is whole."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import freesurfer_stand_in as stand_in
+import nibabel as nib
+import numpy as np
+import pytest
+
+from nicarbon import ledger
+from nicarbon.stage import versions
+from nicarbon.workflows.freesurfer import selected
+
+DOCS = Path(__file__).parents[1] / 'docs'
+
+
+def test_the_workflow_of_the_freesurfer_page_runs(tmp_path):
+    text = (DOCS / 'freesurfer.md').read_text('utf-8')
+    (code,) = re.findall(r'<!-- tested .*?-->\n```python\n(.*?)```', text, re.DOTALL)
+    (tmp_path / 'subjects').mkdir()
+    image = nib.Nifti1Image(np.zeros((4, 4, 4), 'i2'), np.eye(4))
+    nib.save(image, tmp_path / 'T1w.nii.gz')
+    env = stand_in.install(tmp_path / 'home')
+    done = subprocess.run(
+        [sys.executable, '-c', code], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    entries, _ = ledger.read(*ledger.folders(tmp_path / 'out'))
+    ran = {entry.stage: entry for entry in entries if entry.kind == 'node'}
+    assert set(ran) == {'first', 'conform', 'align'}
+    assert all(entry.outcome == 'ran' and entry.commands for entry in ran.values())
+    assert (tmp_path / 'subjects/bert/mri/transforms/talairach.xfm').is_file()
+
+
+@pytest.mark.parametrize('version', versions('freesurfer'))
+def test_pages_of_stages_show_all_of_them(version, monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    pages = pytest.importorskip('stagepages', exc_type=ImportError)
+    drawn = pages.drawing(version)
+    assert drawn.count('<rect') == len(selected(version))
+    written = pages.table(version).splitlines()[2:]
+    assert len(written) == len(pages.rows(version))
