@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from .entry import Command, Entry, Part, Use, Window
+from .entry import Command, Entry, Part, Reading, Use, Window
 
 __all__ = [
     'MAX_WINDOWS',
@@ -361,26 +361,41 @@ def summed(entry: Entry, windows: tuple[Window, ...], **changes: Any) -> Entry:
         A reading's joules are those of the windows in which its counter was seen, and
         its coverage says what part of the time that was. None if it never was.
     """
-    seconds = sum(window.seconds for window in windows)
-    busy = [w.host_cpu_seconds for w in windows if w.host_cpu_seconds is not None]
-    readings = []
-    for index, reading in enumerate(entry.readings):
-        seen = [(w.joules[index], w.seen(index)) for w in windows if w.joules[index] is not None]
-        covered = sum(length for _, length in seen)
-        readings.append(
-            reading._replace(
-                joules=sum(joules or 0.0 for joules, _ in seen) if seen else None,
-                coverage=min(1.0, covered / seconds) if seconds else 0.0,
-            )
-        )
+    # Every node does this when it ends: loops take half the time of sums of generators.
+    seconds = cpu_seconds = busy = 0.0
+    known = bool(windows)
+    for window in windows:
+        seconds += window.seconds
+        cpu_seconds += window.cpu_seconds
+        if window.host_cpu_seconds is None:
+            known = False
+        else:
+            busy += window.host_cpu_seconds
     return entry._replace(
         seconds=seconds,
-        cpu_seconds=sum(window.cpu_seconds for window in windows),
-        host_cpu_seconds=sum(busy) if len(busy) == len(windows) and windows else None,
-        readings=tuple(readings),
+        cpu_seconds=cpu_seconds,
+        host_cpu_seconds=busy if known else None,
+        readings=tuple(
+            _summed_reading(reading, index, windows, seconds)
+            for index, reading in enumerate(entry.readings)
+        ),
         windows=windows,
         **changes,
     )
+
+
+def _summed_reading(
+    reading: Reading, index: int, windows: tuple[Window, ...], seconds: float
+) -> Reading:
+    total: float | None = None
+    covered = 0.0
+    for window in windows:
+        joules = window.joules[index]
+        if joules is not None:
+            total = joules if total is None else total + joules
+            covered += window.seen(index)
+    coverage = min(1.0, covered / seconds) if seconds else 0.0
+    return reading._replace(joules=total, coverage=coverage)
 
 
 def _plus(a: float | None, b: float | None) -> float | None:

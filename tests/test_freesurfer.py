@@ -42,6 +42,17 @@ def test_every_file_that_a_stage_needs_was_made_by_one_before_it(version):
 
 
 @pytest.mark.parametrize('version', VERSIONS)
+def test_no_stage_needs_what_a_later_one_makes_again(version):
+    """Its input would be newer than itself for ever, and it would be run again."""
+    table = stages('freesurfer', version)
+    for number, stage in enumerate(table):
+        needed = {stage.path(name) for name in stage.needs}
+        for later in table[number + 1 :]:
+            again = needed & {later.path(name) for name in later.makes}
+            assert not again, (stage.key, later.key, again)
+
+
+@pytest.mark.parametrize('version', VERSIONS)
 def test_every_stage_has_a_name_a_flag_and_a_class_of_its_own(version):
     table = stages('freesurfer', version)
     assert len({stage.key for stage in table}) == len(table) > 65
