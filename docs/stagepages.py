@@ -7,7 +7,6 @@ the graph of the workflow, drawn.
 
 from __future__ import annotations
 
-from dataclasses import fields
 from html import escape
 from typing import ClassVar
 
@@ -33,10 +32,10 @@ def rows(version: int) -> dict[str, Stage]:
     return found
 
 
-def alike(one: Stage | None, other: Stage | None) -> bool:
-    """Whether two versions have the same stage, but for what all calls of one are given."""
-    same = [field.name for field in fields(Stage) if field.name != 'always']
-    return one is not None and all(getattr(one, n) == getattr(other, n, None) for n in same)
+def alike(one: Stage, other: Stage | None) -> bool:
+    """Whether two versions have the same row."""
+    shown = ('name', 'flag', 'hemi', 'group', 'needs', 'makes', 'threads')
+    return all(getattr(one, field) == getattr(other, field, None) for field in shown)
 
 
 def table(version: int, unlike: int | None = None) -> str:
