@@ -410,7 +410,7 @@ def test_the_demo_leaves_a_dataset_of_yours_alone(empty: Path, tmp_path: Path) -
 def test_a_dry_run_lists_and_writes_nothing(empty: Path, tmp_path: Path) -> None:
     done = nicarbon(empty, 'out', 'participant', '--dry-run', cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert '1 session(s) × 9 stages' in done.stdout
+    assert '1 session(s), 9 stages' in done.stdout
     for name in (*STAGES, 'sub-01_carbon.tsv', 'sub-01.html'):
         assert name in done.stdout
     assert not (tmp_path / 'out').exists()

@@ -76,7 +76,7 @@ def run(plan: Any, recording: Recording, screen: Any) -> Sequence[str]:
 def _reuse(plan: Any, reused: Mapping[bids.Session, float], screen: Any) -> None:
     """Write down that finished sessions are taken as they are: they are charged nothing."""
     for session, made in reused.items():
-        for stage in plan.pipeline.stages:
+        for stage in plan.pipeline.stages_of(session):
             label = Label(
                 subject=session.subject,
                 session=session.session,
@@ -85,7 +85,7 @@ def _reuse(plan: Any, reused: Mapping[bids.Session, float], screen: Any) -> None
                 interface='',
             )
             add_cached(label, made)
-        screen.reused(session, len(plan.pipeline.stages))
+        screen.reused(session, plan.pipeline.steps(session))
 
 
 class _Told:

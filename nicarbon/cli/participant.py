@@ -16,6 +16,7 @@ from .. import bids
 from ..account import PUE
 from ..errors import OutputError, StorageError, UsageError
 from ..grids import parse
+from ..stage import Stage
 from .choice import Chosen
 from .options import Options
 from .outputs import scaffold
@@ -53,6 +54,16 @@ class _Plan:
         return self.options.mem or 0.9 * total / 1e9
 
     @property
+    def work(self) -> dict[bids.Session, tuple[Stage, ...]]:
+        """Stages by session."""
+        return {session: self.pipeline.stages_of(session) for session in self.sessions}
+
+    @property
+    def steps(self) -> int:
+        """Nodes that tell when they begin and end."""
+        return sum(self.pipeline.steps(session) for session in self.sessions)
+
+    @property
     def log_dir(self) -> Path:
         return self.out_dir / 'logs' / self.run_id
 
@@ -81,7 +92,7 @@ def participant(bids_dir: Path, out_dir: Path, chosen: Chosen) -> int:
     screen = Screen(sys.stdout, plan.pipeline.stages)
     screen.left_out(plan.without)
     if chosen.options.dry_run:
-        screen.dry_run(plan.sessions, plan.pipeline.stages, plan.out_dir)
+        screen.dry_run(plan.work, plan.steps, plan.out_dir)
         return 0
     _prepare(plan)
     return _run(plan, screen)
@@ -103,6 +114,7 @@ def _plan(bids_dir: Path, out_dir: Path, chosen: Chosen) -> _Plan:
     if bids_dir == work_dir or bids_dir in work_dir.parents:
         raise UsageError(f'--work-dir {work_dir} is inside BIDS_DIR, which is never written to')
     pipeline = choose(options)
+    found = list(pipeline.sessions(bids_dir, found))
     pipeline.require(bids_dir, out_dir, found)
     from ..run import new_run_id
 
@@ -161,7 +173,7 @@ def _run(plan: _Plan, screen: Any) -> int:
     from ..run import recording
     from . import engine, outputs
 
-    screen.start(plan.sessions, plan.pipeline.stages, plan.log_dir)
+    screen.start(plan.sessions, plan.steps, plan.log_dir)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     subjects = {session.subject for session in plan.sessions}

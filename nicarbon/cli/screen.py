@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -44,15 +44,13 @@ class Screen:
             self.say(f'sub-{subject} has no T1w image that passes the filters: left out')
 
     def dry_run(
-        self, sessions: Sequence[bids.Session], table: Sequence[Stage], out_dir: Path
+        self, work: Mapping[bids.Session, Sequence[Stage]], steps: int, out_dir: Path
     ) -> None:
         """List what would be run, and what would be written."""
-        self.say(
-            f'{len(sessions)} session(s) × {len(table)} stages = {len(sessions) * len(table)}'
-        )
-        for session in sessions:
+        self.say(f'{len(work)} session(s), {steps} stages')
+        for session, table in work.items():
             self.say(session.name)
-            for path in session.t1w:
+            for path in (*session.t1w, *session.t2w[:1], *session.flair[:1]):
                 self.say(f'  reads   {path}')
             for stage in table:
                 self.say(f'  runs    {stage.key:<20} {", ".join(stage.makes)}')
@@ -66,13 +64,11 @@ class Screen:
         for path in paths:
             self.say(f'  writes  {path}')
 
-    def start(
-        self, sessions: Sequence[bids.Session], table: Sequence[Stage], log_dir: Path
-    ) -> None:
+    def start(self, sessions: Sequence[bids.Session], steps: int, log_dir: Path) -> None:
         """Say what is about to happen."""
-        self._all = len(sessions) * len(table)
+        self._all = steps
         subjects = len({session.subject for session in sessions})
-        self.say(f'{subjects} participant(s), {len(sessions)} session(s), {self._all} stages')
+        self.say(f'{subjects} participant(s), {len(sessions)} session(s), {steps} stages')
         self.say(f'Logs and ledger: {log_dir}')
 
     def node(self, label: Label, status: str, *, was_run: bool) -> None:

@@ -35,7 +35,19 @@ class Pipeline(Protocol):
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """Stages of one session, in order."""
+        """All stages that it may run, in order."""
+        ...
+
+    def sessions(self, bids_dir: Path, sessions: Sequence[Session]) -> Sequence[Session]:
+        """The same sessions, with all that it wants to know of them."""
+        ...
+
+    def stages_of(self, session: Session) -> tuple[Stage, ...]:
+        """Stages that it runs for a session, in order."""
+        ...
+
+    def steps(self, session: Session) -> int:
+        """Nodes of a session that are stages, or hold some."""
         ...
 
     def require(self, bids_dir: Path, out_dir: Path, sessions: Sequence[Session]) -> None:

@@ -13,7 +13,7 @@ from ... import freesurfer
 from ...bids import Session, with_second
 from ...errors import BusyError, UsageError
 from ...freesurfer import FreeSurfer
-from ...stage import Stage
+from ...stage import Stage, stages
 from ..options import Options
 
 __all__ = ['FreeSurferPipeline']
@@ -80,10 +80,24 @@ class FreeSurferPipeline:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """Stages of one session without second image, in order."""
+        """All stages of the version."""
+        return stages(self.tool, self.freesurfer.major)
+
+    def sessions(self, bids_dir: Path, sessions: Sequence[Session]) -> Sequence[Session]:
+        """With their T2w and FLAIR images, and the field strength."""
+        return with_second(bids_dir, sessions)
+
+    def stages_of(self, session: Session) -> tuple[Stage, ...]:
+        """Those that are asked for, and those of its second image."""
         from ...workflows.freesurfer import selected
 
-        return selected(self.freesurfer.major, self.names)
+        return selected(self.freesurfer.major, self.names, _second(session))
+
+    def steps(self, session: Session) -> int:
+        """One for each stage, or for each directive."""
+        ran = self.stages_of(session)
+        directives = {stage.group for stage in ran}
+        return len(directives if self.options.granularity == 'directive' else ran)
 
     def subjects_dir(self, out_dir: Path) -> Path:
         """Where subjects are, and go."""
@@ -103,13 +117,13 @@ class FreeSurferPipeline:
             for path in session.t1w:
                 if ' ' in str(path):
                     raise UsageError(f'{path}: recon-all cannot take a path with blanks')
-            self._require_inputs(folder / session.name)
+            self._require_inputs(session, folder / session.name)
         _require_idle(folder, names)
 
-    def _require_inputs(self, folder: Path) -> None:
+    def _require_inputs(self, session: Session, folder: Path) -> None:
         """What stages need that are not run before them must be there."""
         made: set[str] = set()
-        for stage in self.stages:
+        for stage in self.stages_of(session):
             for name in stage.needs:
                 path = stage.path(name)
                 if path not in made and not (folder / path).exists() and stage.name != 'input':
@@ -125,16 +139,13 @@ class FreeSurferPipeline:
         resolved = None if licence is None else licence.resolve()
         return freesurfer.environment(self.freesurfer, resolved, self.environ)
 
-    def workflow(self, bids_dir: Path, out_dir: Path, sessions: Sequence[Session]) -> Any:
+    def workflow(self, bids_dir: Path, out_dir: Path, sessions: Sequence[Session]) -> Any:  # noqa: ARG002
         """The Nipype workflow of these sessions."""
         from ...workflows.freesurfer import Recon, init_freesurfer_dataset_wf
 
         subjects_dir = self.subjects_dir(out_dir)
         subjects_dir.mkdir(parents=True, exist_ok=True)
-        recons = [
-            Recon(session, _second(session), self._flags(session))
-            for session in with_second(bids_dir, sessions)
-        ]
+        recons = [Recon(session, _second(session), self._flags(session)) for session in sessions]
         return init_freesurfer_dataset_wf(
             recons,
             version=self.freesurfer.major,

@@ -46,8 +46,20 @@ class StructuralPipeline:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """Stages of one session, in order."""
+        """All of them."""
         return stages(self.tool)
+
+    def sessions(self, bids_dir: Path, sessions: Sequence[Session]) -> Sequence[Session]:  # noqa: ARG002
+        """The same: their T1w images are all that it wants."""
+        return sessions
+
+    def stages_of(self, session: Session) -> tuple[Stage, ...]:  # noqa: ARG002
+        """All of them."""
+        return self.stages
+
+    def steps(self, session: Session) -> int:  # noqa: ARG002
+        """One for each stage."""
+        return len(self.stages)
 
     def require(self, bids_dir: Path, out_dir: Path, sessions: Sequence[Session]) -> None:  # noqa: ARG002
         """Refuse to run without its packages."""
