@@ -11,7 +11,7 @@ from ..summary import Summary
 from .components import component_name
 from .context import Context
 from .numbers import percent
-from .references import BIDS, CODECARBON, NIPYPE, REFERENCES, SCI
+from .references import BIDS, CODECARBON, FREESURFER, NIPYPE, SCI, references
 
 __all__ = ['citations', 'intensity_text', 'methods']
 
@@ -56,9 +56,10 @@ def methods(total: Summary, context: Context) -> str:
         ('Processing', _processing(total, context)),
         ('Energy and carbon', _carbon(total, context)),
     ]
-    references = [REFERENCES[key].short for key in citations(total, context) if key in REFERENCES]
+    known = references()
+    cited = [known[key].short for key in citations(total, context) if key in known]
     text = '\n\n'.join(f'### {title}\n\n{body}' for title, body in parts if body)
-    return f'{text}\n\nReferences (BibTeX below): {"; ".join(references)}.\n'
+    return f'{text}\n\nReferences (BibTeX below): {"; ".join(cited)}.\n'
 
 
 def citations(total: Summary, context: Context) -> list[str]:
@@ -76,6 +77,7 @@ def citations(total: Summary, context: Context) -> list[str]:
     """
     ran = {line.share.entry.stage for line in total.lines}
     keys = [BIDS, NIPYPE]
+    keys += [FREESURFER] if 'FreeSurfer' in dict(context.versions) else []
     keys += [doi for stage in context.pipeline if stage.key in ran for doi in stage.cites]
     keys.append(SCI)
     sources = [total.footprint.intensity.source, *(host.power_source for host in context.hosts)]
@@ -92,10 +94,19 @@ def _processing(total: Summary, context: Context) -> str:
     if not says:
         return ''
     opening = (
-        f'Images in the Brain Imaging Data Structure ({REFERENCES[BIDS].short}) were processed '
-        f'with nicarbon {context.version} on Nipype ({REFERENCES[NIPYPE].short}).'
+        f'Images in the Brain Imaging Data Structure ({references()[BIDS].short}) were processed '
+        f'with nicarbon {context.version} on Nipype ({references()[NIPYPE].short}).'
     )
-    return ' '.join([opening, *says])
+    return ' '.join([opening, *_program(context), *says])
+
+
+def _program(context: Context) -> list[str]:
+    """The program that the stages are of, where it is not nicarbon."""
+    version = dict(context.versions).get('FreeSurfer')
+    if version is None:
+        return []
+    work = references()[FREESURFER].short
+    return [f'Stages of recon-all of FreeSurfer {version} ({work}) were run one by one.']
 
 
 def _carbon(total: Summary, context: Context) -> str:
