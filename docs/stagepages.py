@@ -15,9 +15,10 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
+from nicarbon.freesurfer import selected
 from nicarbon.interfaces.freesurfer import of_stage
 from nicarbon.stage import Stage, stages, versions
-from nicarbon.workflows.freesurfer import init_freesurfer_wf, selected
+from nicarbon.workflows.freesurfer import init_freesurfer_wf
 
 TOOL = 'freesurfer'
 

@@ -9,15 +9,15 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from .errors import BusyError, InputError, UnavailableError, UsageError
-from .stage import Stage, versions
+from .stage import Stage, stages, versions
 
-__all__ = ['FreeSurfer', 'begin', 'end', 'environment', 'find', 'finished', 'is_complete']
-__all__ += ['is_ours', 'require', 'vacate']
+__all__ = ['DIRECTIVES', 'FreeSurfer', 'Second', 'begin', 'end', 'environment', 'find']
+__all__ += ['finished', 'is_complete', 'is_ours', 'require', 'selected', 'vacate']
 
 LONGEST_PATH = 185
 """Characters of a subject's folder: FastSurfer refuses longer ones, since programs of
@@ -27,6 +27,12 @@ PROGRAMS = {'tcsh': 'tcsh', 'bc': 'bc'}
 """What the recon-all script needs of the system, and the packages that bring it."""
 
 _VERSION = re.compile(r'(?<![\d.])v?(\d+)\.(\d+)(?:\.(\d+))?(?![\d.])')
+
+
+Second = Literal['', 'T2', 'FLAIR']
+"""The image that refines the pial surfaces, beside the T1w."""
+
+DIRECTIVES = ('autorecon1', 'autorecon2', 'autorecon3')
 
 
 class FreeSurfer(NamedTuple):
@@ -47,6 +53,39 @@ class FreeSurfer(NamedTuple):
     def major(self) -> int:
         """Major version: the one that the stage table is chosen by."""
         return int(self.version.partition('.')[0])
+
+
+def selected(
+    version: int, names: Collection[str] = ('all',), second: Second = ''
+) -> tuple[Stage, ...]:
+    """Stages to run, in order.
+
+    Parameters
+    ----------
+    version : int
+        Major version.
+    names : collection of str
+        Stages by name or key, directives (``autorecon1``), or ``all``.
+    second : {'', 'T2', 'FLAIR'}
+        The second image that refines the pial surfaces.
+
+    Returns
+    -------
+    tuple of Stage
+
+    Examples
+    --------
+    >>> [stage.key for stage in selected(7, ['tal-check', 'smooth1_lh'])]
+    ['tal-check', 'smooth1_lh']
+    """
+    unused = {'t2-input', 'flair-input', 'T2pial', 'FLAIRpial'}
+    unused -= {f'{second.lower()}-input', f'{second}pial'} if second else set()
+    wanted = {'all', *DIRECTIVES} if 'all' in names else set(names)
+    return tuple(
+        stage
+        for stage in stages('freesurfer', version)
+        if stage.name not in unused and wanted & {stage.name, stage.key, stage.group}
+    )
 
 
 def find(environ: Mapping[str, str] = os.environ) -> FreeSurfer:

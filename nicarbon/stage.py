@@ -217,6 +217,22 @@ def every(version: Mapping[str, int] = MappingProxyType({})) -> tuple[Stage, ...
     return tuple(stage for tool in TOOLS for stage in stages(tool, version.get(tool)))
 
 
+def flags_of_many(tool: str, version: int) -> tuple[str, ...]:
+    """Flags of a call that runs many stages at once, before its own.
+
+    Parameters
+    ----------
+    tool : str
+    version : int
+        Major version.
+
+    Returns
+    -------
+    tuple of str
+    """
+    return tuple(_table(tool).get('many', {}).get(str(version), ()))
+
+
 def find_stage(tool: str, name: str, hemi: str = '', version: int | None = None) -> Stage:
     """One stage of a version.
 

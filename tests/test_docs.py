@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from nicarbon import ledger
+from nicarbon.freesurfer import selected
 from nicarbon.stage import versions
-from nicarbon.workflows.freesurfer import selected
 
 DOCS = Path(__file__).parents[1] / 'docs'
 

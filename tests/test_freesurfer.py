@@ -20,10 +20,11 @@ from command import nicarbon
 
 from nicarbon import freesurfer
 from nicarbon.errors import InputError, StageError, UnavailableError, UsageError
+from nicarbon.freesurfer import selected
 from nicarbon.interfaces import freesurfer as interfaces
 from nicarbon.readers import recon_all
 from nicarbon.stage import HEMIS, find_stage, stages, variants, versions
-from nicarbon.workflows.freesurfer import init_freesurfer_wf, selected
+from nicarbon.workflows.freesurfer import init_freesurfer_wf
 
 LOGS = Path(__file__).parents[2] / 'shared' / 'data' / 'recon-all'
 VERSIONS = versions('freesurfer')
@@ -108,6 +109,17 @@ def test_stages_of_a_real_log():
     keys = [part.name for part in recon_all.parts(text, stages('freesurfer', 7))]
     first = list(dict.fromkeys(keys))
     assert first == [stage.key for stage in selected(7) if stage.key != 'input']
+
+
+def test_a_marker_that_several_stages_print_is_that_of_one_that_runs():
+    line = '#@# {} Fri Jun  7 09:46:41 CEST 2024'
+    text = '\n'.join(
+        map(line.format, ['T2/FLAIR Input', 'MotionCor', 'T1PialSurf lh', 'thickness lh'])
+    )
+    keys = [part.name for part in recon_all.parts(text, selected(7, second='T2'))]
+    assert keys == ['t2-input', 'motioncor', 'pial_lh']
+    keys = [part.name for part in recon_all.parts(line.format('Surf Volume lh'), selected(6))]
+    assert keys == ['pial_lh']
 
 
 def test_programs_of_one_second_follow_one_another():
@@ -256,6 +268,20 @@ def test_what_was_cut_off_is_made_anew_and_edits_are_kept(bert):
     assert edited.read_bytes() == b'edited'
     interfaces.MotionCor(**who).run()
     assert freesurfer.finished(stage, folder)
+
+
+def test_a_subject_that_somebody_began_is_gone_on_with_again_and_again(bert):
+    who, image = bert
+    folder = Path(who['subjects_dir'], 'bert')
+    stand_in.call(os.environ, '-s', 'bert', '-sd', who['subjects_dir'], '-i', image, '-motioncor')
+    for _ in range(2):
+        for kind in (interfaces.Input, interfaces.MotionCor, interfaces.Talairach):
+            given = {'T1_files': [str(image)]} if kind is interfaces.Input else {}
+            kind(**who, **given).run()
+        interfaces.TalCheck(**who).run()
+    log = (folder / 'scripts' / 'recon-all.log').read_text()
+    assert log.count('#@# MotionCor') == 1
+    assert log.count('#@# Talairach Failure') == 1
 
 
 # The graph -------------------------------------------------------------------------------
@@ -432,11 +458,15 @@ def test_stages_that_do_not_exist_or_have_nothing_to_work_on(dataset, tmp_path):
     code, line = refused(dataset, tmp_path, env, '--stages', 'smooth1')
     assert code == 64
     assert 'lh.orig.nofix, which is not there' in line
+    code, line = refused(dataset, tmp_path, env, '--stages', 'input', '--granularity', 'directive')
+    assert code == 64
+    assert 'only autorecon1, autorecon2, autorecon3' in line
 
 
-def test_options_of_freesurfer_are_not_ignored(dataset, tmp_path):
+@pytest.mark.parametrize('option', [('--stages', 'fill'), ('--3T',), ('--no-submm-recon',)])
+def test_options_of_freesurfer_are_not_ignored(option, dataset, tmp_path):
     done = nicarbon(
-        dataset, tmp_path / 'out', 'participant', '--pipeline', 'structural', '--stages', 'fill',
+        dataset, tmp_path / 'out', 'participant', '--pipeline', 'structural', *option,
         cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 64

@@ -17,8 +17,8 @@ from command import NICARBON, nicarbon
 from test_freesurfer import make_dataset
 
 from nicarbon import ledger
+from nicarbon.freesurfer import selected
 from nicarbon.share import share
-from nicarbon.workflows.freesurfer import selected
 
 pytestmark = pytest.mark.slow
 

@@ -58,7 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         'run',
         'stage',
     },
-    'workflows': {'errors', 'stage', 'aware', 'interfaces', 'bids'},
+    'workflows': {'errors', 'stage', 'aware', 'freesurfer', 'interfaces', 'bids'},
     'timeline': {'entry', 'errors', 'series'},
     'charge': {'entry', 'errors'},
     'overhead': {'entry', 'series', 'charge'},

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from .. import __version__, bids, ledger, sidecar
@@ -176,7 +177,11 @@ def write(
     return Written(tuple(paths), dataset)
 
 
-def scaffold(out_dir: Path, source: Path | None = None) -> None:
+def scaffold(
+    out_dir: Path,
+    source: Path | None = None,
+    programs: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Write the files that make a folder a BIDS derivative.
 
     Parameters
@@ -184,8 +189,10 @@ def scaffold(out_dir: Path, source: Path | None = None) -> None:
     out_dir : pathlib.Path
     source : pathlib.Path, optional
         The raw dataset.
+    programs : mapping of {str : str}
+        Further programs that make the derivatives, and their versions.
     """
-    description = bids.dataset_description(__version__, source, {})
+    description = bids.dataset_description(__version__, source, programs)
     _save(out_dir / 'dataset_description.json', json.dumps(description, indent=2) + '\n')
     _save(out_dir / '.bidsignore', bids.IGNORE)
     _save(out_dir / 'README.md', bids.README)

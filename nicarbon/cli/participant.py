@@ -155,7 +155,7 @@ def _prepare(plan: _Plan) -> None:
             f'{needed / 1e6:.0f} MB are needed: choose another with -w'
         )
     plan.log_dir.mkdir(parents=True)
-    scaffold(plan.out_dir, plan.bids_dir)
+    scaffold(plan.out_dir, plan.bids_dir, plan.pipeline.programs())
     record = plan.chosen.record() | {'versions': _versions(plan.pipeline)}
     draft = plan.log_dir / '.config.draft'
     draft.write_text(tomli_w.dumps(record), 'utf-8')

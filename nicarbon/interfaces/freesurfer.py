@@ -37,69 +37,18 @@ from ..aware import carbon_aware
 from ..errors import StageError
 from ..readers import recon_all
 from ..run import divided, ran, reused
-from ..stage import HEMIS, Stage, find_stage, stages, variants
+from ..stage import HEMIS, Stage, find_stage, flags_of_many, variants
 
-__all__ = [
-    'AParc2ASeg',
-    'APas2ASeg',
-    'ASegMerge',
-    'ASegStats',
-    'AutoDetGWStats',
-    'AvgCurv',
-    'BALabels',
-    'CALabel',
-    'CANormalize',
-    'CARegister',
-    'CCSeg',
-    'CortexLabel',
-    'CorticalParc',
-    'CorticalParc2',
-    'CorticalParc3',
-    'CorticalRibbon',
-    'CurvHK',
-    'CurvStats',
-    'Directive',
-    'EMRegister',
-    'EntoWM',
-    'FLAIRInput',
-    'FLAIRPial',
-    'Fill',
-    'FixTopology',
-    'HypoRelabel',
-    'Inflate1',
-    'Inflate2',
-    'Input',
-    'IntensityNormalization',
-    'IntensityNormalization2',
-    'JacobianWhite',
-    'MCADura',
-    'MaskBFS',
-    'MotionCor',
-    'NuIntensityCor',
-    'ParcStats',
-    'ParcStats2',
-    'ParcStats3',
-    'PctSurfCon',
-    'Pial',
-    'QSphere',
-    'SkullStrip',
-    'Smooth1',
-    'Smooth2',
-    'Sphere',
-    'SurfReg',
-    'SynthMorph',
-    'SynthSeg',
-    'SynthStrip',
-    'T2Input',
-    'T2Pial',
-    'TalCheck',
-    'Talairach',
-    'Tessellate',
-    'WMParc',
-    'WMSegmentation',
-    'White',
-    'WhitePreAparc',
-]
+__all__ = ['AParc2ASeg', 'APas2ASeg', 'ASegMerge', 'ASegStats', 'AutoDetGWStats', 'AvgCurv']
+__all__ += ['BALabels', 'CALabel', 'CANormalize', 'CARegister', 'CCSeg', 'CortexLabel']
+__all__ += ['CorticalParc', 'CorticalParc2', 'CorticalParc3', 'CorticalRibbon', 'CurvHK']
+__all__ += ['CurvStats', 'Directive', 'EMRegister', 'EntoWM', 'FLAIRInput', 'FLAIRPial']
+__all__ += ['Fill', 'FixTopology', 'HypoRelabel', 'Inflate1', 'Inflate2', 'Input']
+__all__ += ['IntensityNormalization', 'IntensityNormalization2', 'JacobianWhite', 'MCADura']
+__all__ += ['MaskBFS', 'MotionCor', 'NuIntensityCor', 'ParcStats', 'ParcStats2', 'ParcStats3']
+__all__ += ['PctSurfCon', 'Pial', 'QSphere', 'SkullStrip', 'Smooth1', 'Smooth2', 'Sphere']
+__all__ += ['SurfReg', 'SynthMorph', 'SynthSeg', 'SynthStrip', 'T2Input', 'T2Pial', 'TalCheck']
+__all__ += ['Talairach', 'Tessellate', 'WMParc', 'WMSegmentation', 'White', 'WhitePreAparc']
 
 
 EXPERT = 'expert.opts'
@@ -219,6 +168,7 @@ class ReconAllStage(_ReconAll):
         stage, folder = self.stage, self.folder
         if freesurfer.finished(stage, folder, self._given()):
             reused((folder / stage.path(stage.makes[0])).stat().st_mtime if stage.makes else 0.0)
+            freesurfer.end(stage, folder)
             return runtime
         if stage.name == 'input':
             # recon-all imports nothing into a folder that is there, be it of a killed import.
@@ -457,7 +407,8 @@ class Directive(_ReconAll):
 
     def _words(self) -> list[str]:
         # What is imported is kept: recon-all takes no image for a subject that it knows.
-        return [] if self.folder.exists() else self._images()
+        images = [] if self.folder.exists() else self._images()
+        return [*flags_of_many('freesurfer', freesurfer.find().major), *images]
 
     def _run_interface(self, runtime: Any, correct_return_codes: Any = (0,)) -> Any:
         if not (self.folder / 'mri' / 'orig.mgz').exists():
@@ -466,8 +417,15 @@ class Directive(_ReconAll):
 
     def _note(self, text: str) -> None:
         super()._note(text)
-        major = freesurfer.find().major
-        divided(recon_all.parts(text, stages('freesurfer', major), time.monotonic() - time.time()))
+        ran_here = freesurfer.selected(freesurfer.find().major, second=self._second())
+        divided(recon_all.parts(text, ran_here, time.monotonic() - time.time()))
+
+    def _second(self) -> freesurfer.Second:
+        """The second image that this call has to do with."""
+        flags = list(self.inputs.flags) if isdefined(self.inputs.flags) else []
+        if isdefined(self.inputs.T2_file) or '-T2pial' in flags:
+            return 'T2'
+        return 'FLAIR' if isdefined(self.inputs.FLAIR_file) or '-FLAIRpial' in flags else ''
 
     def _list_outputs(self) -> dict[str, Any]:
         return {

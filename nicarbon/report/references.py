@@ -51,7 +51,8 @@ def references() -> dict[str, Reference]:
     """
     text = (files('nicarbon') / 'data' / 'bibliography.toml').read_text('utf-8')
     return {
-        work['id']: Reference(work['short'], work['bibtex']) for work in tomllib.loads(text)['work']
+        work['id']: Reference(work['short'], work['bibtex'])
+        for work in tomllib.loads(text)['work']
     }
 
 

@@ -18,17 +18,14 @@ from nipype.pipeline.engine import Node
 
 from .. import bids
 from ..aware import CarbonNode
+from ..freesurfer import DIRECTIVES, Second, selected
 from ..interfaces import freesurfer as interface
-from ..stage import Stage, stages
+from ..stage import Stage
 from .anatomical import INPUTS, OUTPUTS, workflow_name
 
-__all__ = ['DIRECTIVES', 'Granularity', 'Second', 'init_freesurfer_dataset_wf']
-__all__ += ['init_freesurfer_wf', 'selected']
+__all__ = ['Granularity', 'Recon', 'init_freesurfer_dataset_wf', 'init_freesurfer_wf']
 
-Second = Literal['', 'T2', 'FLAIR']
 Granularity = Literal['stage', 'directive']
-
-DIRECTIVES = ('autorecon1', 'autorecon2', 'autorecon3')
 
 MADE = {
     't1w_preproc': 'mri/T1.mgz',
@@ -45,39 +42,6 @@ SURFACES = ('surf/lh.white', 'surf/rh.white')
 IN_TURN = {'balabels'}
 """Stages whose two hemispheres write the same files (colour tables of the whole subject),
 and which recon-all therefore never runs side by side."""
-
-
-def selected(
-    version: int, names: Collection[str] = ('all',), second: Second = ''
-) -> tuple[Stage, ...]:
-    """Stages to run, in order.
-
-    Parameters
-    ----------
-    version : int
-        Major version.
-    names : collection of str
-        Stages by name or key, directives (``autorecon1``), or ``all``.
-    second : {'', 'T2', 'FLAIR'}
-        The second image that refines the pial surfaces.
-
-    Returns
-    -------
-    tuple of Stage
-
-    Examples
-    --------
-    >>> [stage.key for stage in selected(7, ['tal-check', 'smooth1_lh'])]
-    ['tal-check', 'smooth1_lh']
-    """
-    unused = {'t2-input', 'flair-input', 'T2pial', 'FLAIRpial'}
-    unused -= {f'{second.lower()}-input', f'{second}pial'} if second else set()
-    wanted = {'all', *DIRECTIVES} if 'all' in names else set(names)
-    return tuple(
-        stage
-        for stage in stages('freesurfer', version)
-        if stage.name not in unused and wanted & {stage.name, stage.key, stage.group}
-    )
 
 
 def init_freesurfer_wf(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol
 
 from ...bids import Session
 from ...errors import UsageError
 from ...stage import Stage
-from ..options import Options
+from ..options import FREESURFER, Options
 
 __all__ = ['Pipeline', 'choose']
 
@@ -71,7 +72,11 @@ class Pipeline(Protocol):
         ...
 
     def versions(self) -> Mapping[str, str]:
-        """Programs that it uses."""
+        """Packages and programs that it uses."""
+        ...
+
+    def programs(self) -> Mapping[str, str]:
+        """Programs that make its derivatives, beside nicarbon."""
         ...
 
 
@@ -103,13 +108,14 @@ def choose(options: Options, environ: Mapping[str, str] = os.environ) -> Pipelin
         return FreeSurferPipeline.of(options, environ)
     from .structural import StructuralPipeline
 
-    _refuse(options, 'fs_license_file', 'fs_subjects_dir', 'stages')
+    _refuse(options)
     return StructuralPipeline(options)
 
 
-def _refuse(options: Options, *names: str) -> None:
+def _refuse(options: Options) -> None:
     """Options that have no meaning here would be ignored in silence."""
-    for name in names:
-        if getattr(options, name):
-            flag = f'--{name.replace("_", "-")}'
-            raise UsageError(f'{flag} is for --pipeline freesurfer, not for structural')
+    for each in fields(Options):
+        if each.metadata['group'] == FREESURFER and getattr(options, each.name) != each.default:
+            raise UsageError(
+                f'{each.metadata["names"][0]} is for --pipeline freesurfer, not for structural'
+            )

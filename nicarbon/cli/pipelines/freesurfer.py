@@ -12,7 +12,7 @@ from typing import Any
 from ... import freesurfer
 from ...bids import Session, with_second
 from ...errors import BusyError, UsageError
-from ...freesurfer import FreeSurfer
+from ...freesurfer import DIRECTIVES, FreeSurfer, Second
 from ...stage import Stage, stages
 from ..options import Options
 
@@ -61,16 +61,21 @@ class FreeSurferPipeline:
         return made
 
     def _check_stages(self) -> None:
-        from ...workflows.freesurfer import DIRECTIVES, selected
-
-        whole = selected(self.freesurfer.major)
+        """Refuse what is no stage of this version, and single ones in calls of many."""
+        whole = self.stages
         known = {'all', *DIRECTIVES, *(stage.name for stage in whole)}
         known |= {stage.key for stage in whole}
         for name in self.options.stages:
             if name not in known:
+                names = dict.fromkeys(stage.name for stage in whole)
                 raise UsageError(
                     f'--stages {name}: FreeSurfer {self.freesurfer.version} has no such stage; '
-                    f'it has all, {", ".join(DIRECTIVES)}, {", ".join(stage.name for stage in whole if stage.hemi != "rh")}'
+                    f'it has all, {", ".join((*DIRECTIVES, *names))}'
+                )
+            if self.options.granularity == 'directive' and name not in {'all', *DIRECTIVES}:
+                raise UsageError(
+                    f'--stages {name}: with --granularity directive only '
+                    f'{", ".join(DIRECTIVES)} can be chosen'
                 )
 
     @property
@@ -89,9 +94,7 @@ class FreeSurferPipeline:
 
     def stages_of(self, session: Session) -> tuple[Stage, ...]:
         """Those that are asked for, and those of its second image."""
-        from ...workflows.freesurfer import selected
-
-        return selected(self.freesurfer.major, self.names, _second(session))
+        return freesurfer.selected(self.freesurfer.major, self.names, _second(session))
 
     def steps(self, session: Session) -> int:
         """One for each stage, or for each directive."""
@@ -114,7 +117,7 @@ class FreeSurferPipeline:
         names = [session.name for session in sessions]
         freesurfer.require(self.freesurfer, folder, names, licence, environ)
         for session in sessions:
-            for path in session.t1w:
+            for path in (*session.t1w, *session.t2w, *session.flair):
                 if ' ' in str(path):
                     raise UsageError(f'{path}: recon-all cannot take a path with blanks')
             self._require_inputs(session, folder / session.name)
@@ -184,10 +187,14 @@ class FreeSurferPipeline:
 
     def versions(self) -> Mapping[str, str]:
         """That of FreeSurfer."""
+        return self.programs()
+
+    def programs(self) -> Mapping[str, str]:
+        """FreeSurfer."""
         return {'FreeSurfer': self.freesurfer.version}
 
 
-def _second(session: Session) -> Any:
+def _second(session: Session) -> Second:
     """The image that refines the pial surfaces: a T2w, or else a FLAIR."""
     return 'T2' if session.t2w else 'FLAIR' if session.flair else ''
 

@@ -98,3 +98,7 @@ class StructuralPipeline:
     def versions(self) -> Mapping[str, str]:
         """Packages that it uses."""
         return {name: version(name) for name in PACKAGES.values()}
+
+    def programs(self) -> Mapping[str, str]:
+        """None: it is nicarbon's own."""
+        return {}
