@@ -363,27 +363,36 @@ def with_second(root: Path, found: Sequence[Session]) -> list[Session]:
     -------
     list of Session
     """
-    layout = _layout(root, {one.subject for one in found}, (), 'T1w|T2w|FLAIR', metadata=True)
-    return [_complete(layout, session) for session in found]
+    from bids.layout import BIDSLayout
 
-
-def _complete(layout: Any, session: Session) -> Session:
-    from bids.layout import Query
-
-    images: dict[str, tuple[Path, ...]] = {}
-    for suffix in ('T2w', 'FLAIR'):
-        paths = layout.get(
-            subject=session.subject,
-            session=session.session or Query.NONE,
-            suffix=suffix,
-            extension=['.nii', '.nii.gz'],
-            return_type='file',
+    subjects = {one.subject for one in found}
+    try:
+        layout: BIDSLayout = _layout(root, subjects, (), 'T1w|T2w|FLAIR', metadata=True)
+        images = layout.get(suffix=['T2w', 'FLAIR'], extension=['.nii', '.nii.gz'])
+        strengths = [_strength(layout, session) for session in found]
+    except (OSError, ValueError) as error:
+        raise InputError(f'{root}: a JSON file cannot be read: {error}') from None
+    grouped: dict[tuple[str, str, str], list[Path]] = defaultdict(list)
+    for image in images:
+        told = image.get_entities()
+        who = str(told.get('subject', '')), str(told.get('session', ''))
+        grouped[(*who, str(told['suffix']))].append(Path(image.path))
+    return [
+        replace(
+            session,
+            t2w=tuple(sorted(grouped[session.subject, session.session, 'T2w'])),
+            flair=tuple(sorted(grouped[session.subject, session.session, 'FLAIR'])),
+            tesla=tesla,
         )
-        images[suffix] = tuple(sorted(map(Path, paths)))
-    strengths = [layout.get_metadata(path).get('MagneticFieldStrength') for path in session.t1w]
-    numbers = {float(one) for one in strengths if isinstance(one, int | float)}
-    tesla = numbers.pop() if len(numbers) == 1 else None
-    return replace(session, t2w=images['T2w'], flair=images['FLAIR'], tesla=tesla)
+        for session, tesla in zip(found, strengths, strict=True)
+    ]
+
+
+def _strength(layout: Any, session: Session) -> float | None:
+    """Field strength that all T1w images of a session say."""
+    told = [layout.get_metadata(path).get('MagneticFieldStrength') for path in session.t1w]
+    numbers = {float(one) for one in told if isinstance(one, int | float)}
+    return numbers.pop() if len(numbers) == 1 else None
 
 
 def _some(labels: Collection[str]) -> str:

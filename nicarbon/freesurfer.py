@@ -1,4 +1,4 @@
-"""The FreeSurfer of this machine, and how far it got with a subject.
+"""The FreeSurfer of this machine, and which stages it runs.
 
 Everything that can be known to stop recon-all is found out before any work starts.
 """
@@ -9,15 +9,14 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from .errors import BusyError, InputError, UnavailableError, UsageError
 from .stage import Stage, stages, versions
 
-__all__ = ['DIRECTIVES', 'FreeSurfer', 'Second', 'begin', 'end', 'environment', 'find']
-__all__ += ['finished', 'is_complete', 'is_ours', 'require', 'selected', 'vacate']
+__all__ = ['DIRECTIVES', 'FreeSurfer', 'Second', 'environment', 'find', 'require', 'selected']
 
 LONGEST_PATH = 185
 """Characters of a subject's folder: FastSurfer refuses longer ones, since programs of
@@ -117,6 +116,7 @@ def find(environ: Mapping[str, str] = os.environ) -> FreeSurfer:
             'FREESURFER_HOME is not set: install FreeSurfer and source its SetUpFreeSurfer.sh, '
             'or take --pipeline structural'
         )
+    home = str(Path(home).resolve())
     script = Path(home, 'bin', 'recon-all')
     if not os.access(script, os.X_OK):
         raise UnavailableError(
@@ -165,7 +165,8 @@ def environment(
     UnavailableError
         When the script fails.
     """
-    given = {} if licence is None else {'FS_LICENSE': str(licence)}
+    given = {'FREESURFER_HOME': str(freesurfer.home)}
+    given |= {} if licence is None else {'FS_LICENSE': str(licence)}
     if str(freesurfer.home / 'bin') in environ.get('PATH', '').split(os.pathsep):
         return given
     script = freesurfer.home / 'SetUpFreeSurfer.sh'
@@ -173,10 +174,9 @@ def environment(
         ['bash', '-c', '. "$1" >/dev/null 2>&1; env -0', 'bash', script],  # noqa: S607
         env={**environ, 'FREESURFER_HOME': str(freesurfer.home)},
         capture_output=True,
-        text=True,
         check=False,
     )
-    pairs = (pair.partition('=') for pair in done.stdout.split('\0') if pair)
+    pairs = (pair.partition('=') for pair in os.fsdecode(done.stdout).split('\0') if pair)
     now = {name: value for name, _, value in pairs if environ.get(name) != value}
     if str(freesurfer.home / 'bin') not in now.get('PATH', '').split(os.pathsep):
         raise UnavailableError(f'{script} does not put recon-all on PATH: source it yourself')
@@ -279,135 +279,3 @@ def _running(flag: Path) -> str:
         else 'wait for it, or remove that file if it runs no more'
     )
     return f'{flag} says that recon-all is at work since {said.get("DATE", "?")} ({who}): {what}'
-
-
-def finished(stage: Stage, folder: Path, images: Sequence[str] = ()) -> bool:
-    """Whether a stage is through with a subject, and nothing that it needs has changed since.
-
-    Parameters
-    ----------
-    stage : Stage
-    folder : pathlib.Path
-        The subject's.
-    images : sequence of str
-        Files from elsewhere that it needs too.
-
-    Returns
-    -------
-    bool
-        True when all that it makes is there, the file that is touched when it is through
-        too, and nothing that it needs is newer. Of a stage for which recon-all touches no
-        file of its own, nicarbon does (:func:`end`); where it was not at work, what the
-        stage makes has to do.
-    """
-    made = [folder / stage.path(name) for name in stage.makes]
-    if _begun(stage, folder).exists() or not all(path.exists() for path in made):
-        return False
-    touched = _touch_file(stage, folder)
-    if not touched.exists():
-        by_others = any(folder.glob('touch/*.touch')) and not is_ours(folder)
-        if stage.touch or not made or not by_others:
-            return False
-        touched = min(made, key=lambda path: path.stat().st_mtime)
-    needed = [folder / stage.path(name) for name in stage.needs] + list(map(Path, images))
-    through = touched.stat().st_mtime
-    return all(path.exists() and path.stat().st_mtime <= through for path in needed)
-
-
-def begin(stage: Stage, folder: Path) -> None:
-    """Note that a stage begins; what it left half-made the last time is removed.
-
-    recon-all takes what is newer than its sources for done, be it cut off in the middle.
-
-    Parameters
-    ----------
-    stage : Stage
-    folder : pathlib.Path
-        The subject's.
-    """
-    mark = _begun(stage, folder)
-    if mark.exists():
-        since = mark.stat().st_mtime
-        for path in (folder / stage.path(name) for name in stage.makes):
-            # What is older was there before: somebody's edits, perhaps.
-            if path.is_symlink() or (path.exists() and path.stat().st_mtime >= since):
-                path.unlink()
-    if folder.exists():
-        mark.parent.mkdir(exist_ok=True)
-        mark.touch()
-
-
-def end(stage: Stage, folder: Path) -> None:
-    """Note that a stage is through.
-
-    Parameters
-    ----------
-    stage : Stage
-    folder : pathlib.Path
-        The subject's.
-    """
-    if not stage.touch:
-        _touch_file(stage, folder).touch()
-    _begun(stage, folder).unlink(missing_ok=True)
-
-
-def _begun(stage: Stage, folder: Path) -> Path:
-    return folder / 'touch' / f'nicarbon.{stage.key}.begun'
-
-
-def _touch_file(stage: Stage, folder: Path) -> Path:
-    return folder / 'touch' / f'{stage.touch or f"nicarbon.{stage.key}"}.touch'
-
-
-def is_complete(folder: Path) -> bool:
-    """Whether recon-all is through with a subject: reuse it as it is.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-
-    Returns
-    -------
-    bool
-        As recon-all says: it has left a record of its end and none of an error, and what
-        the last stages make is there.
-    """
-    last = ('stats/aseg.stats', 'mri/wmparc.mgz', 'surf/lh.pial', 'surf/rh.pial')
-    return (
-        all((folder / name).exists() for name in ('scripts/recon-all.done', *last))
-        and not (folder / 'scripts/recon-all.error').exists()
-        and not any(folder.glob('scripts/IsRunning.*'))
-    )
-
-
-def is_ours(folder: Path) -> bool:
-    """Whether nicarbon was at work on a subject, and may go on with it."""
-    return any(folder.glob('touch/nicarbon.*'))
-
-
-def vacate(folder: Path, images: Sequence[str] = ()) -> None:
-    """Remove a subject whose import was begun, and which holds nothing else.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-    images : sequence of str
-        What is to be imported.
-
-    Raises
-    ------
-    InputError
-        When it holds more: that is somebody's work.
-    """
-    if not folder.exists():
-        return
-    volumes = [path for path in folder.glob('mri/**/*') if path.is_file()]
-    others = [path for path in volumes if path.parent.name != 'orig']
-    if others or any(folder.glob('surf/*')):
-        why = (
-            f'{images[0]} has changed since it was imported into {folder}'
-            if images and is_ours(folder)
-            else f'{folder} holds a subject that is not finished, and that nicarbon did not begin'
-        )
-        raise InputError(f'{why}: move that folder away, and it is processed anew')
-    shutil.rmtree(folder)

@@ -53,6 +53,8 @@ class _Here(threading.local):
 
 _here = _Here()
 _told: set[tuple[str, str]] = set()
+_parents: set[tuple[str, str]] = set()
+"""By ledger: nodes that were said to be cached, and what these are items of."""
 
 
 def new_run_id() -> str:
@@ -366,9 +368,11 @@ def add_cached(label: Label, made: float, place: Place | None = None) -> None:
     if place is None or made >= place.began or (place.ledger, label.node) in _told:
         return
     # Of a node that maps, its items have said so already, each for itself.
-    if any(told.startswith(f'{label.node}.') for folder, told in _told if folder == place.ledger):
+    if (place.ledger, label.node) in _parents:
         return
     _told.add((place.ledger, label.node))
+    parts = label.node.split('.')
+    _parents.update((place.ledger, '.'.join(parts[:end])) for end in range(1, len(parts)))
     machine, run_id = _known(place.ledger)
     label = label._replace(run_id=run_id, reserved_cores=0.0)
     try:

@@ -307,3 +307,39 @@ def test_what_was_done_already_is_noted_once(tmp_path: Path) -> None:
 def test_only_classes_and_nodes_can_be_aware() -> None:
     with pytest.raises(UsageError, match='a Node or a Workflow'):
         carbon_aware(3)
+
+
+def test_saying_that_thousands_were_cached_takes_no_longer_for_each(tmp_path):
+    """Every name was compared with every other: hours, for a dataset."""
+    from nicarbon import run
+
+    place = run.Place(str(tmp_path), time.time() + 10)
+    compared = Counted()
+    for number in range(200):
+        run.add_cached(Label(node=compared.name(f'wf.n{number}')), 1.0, place)
+    assert compared.calls < 200 * 10
+    # Of a node that maps, its items have said so.
+    run.add_cached(Label(node='wf.map.0'), 1.0, place)
+    run.add_cached(Label(node='wf.map'), 1.0, place)
+    entries, _ = ledger.read(tmp_path)
+    assert 'wf.map' not in {entry.node for entry in entries}
+    assert len(entries) == 201
+
+
+class Counted:
+    """Names that count how often they are compared."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def name(self, text: str) -> str:
+        counted = self
+
+        class Name(str):
+            __slots__ = ()
+
+            def startswith(self, *args) -> bool:
+                counted.calls += 1
+                return str.startswith(self, *args)
+
+        return Name(text)

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from command import nicarbon
 
-from nicarbon import freesurfer
+from nicarbon import freesurfer, progress
 from nicarbon.errors import InputError, StageError, UnavailableError, UsageError
 from nicarbon.freesurfer import selected
 from nicarbon.interfaces import freesurfer as interfaces
@@ -224,31 +224,47 @@ def test_what_is_through_is_not_run_again(bert):
 
 def test_an_import_that_was_cut_off_is_begun_anew(bert):
     who, image = bert
-    cut = Path(who['subjects_dir'], 'bert', 'mri', 'orig')
+    folder = Path(who['subjects_dir'], 'bert')
+    progress.begin_import(folder)
+    cut = folder / 'mri' / 'orig'
     cut.mkdir(parents=True)
     (cut / '001.mgz').write_bytes(b'half')
     interfaces.Input(**who, T1_files=[str(image)]).run()
     assert (cut / '001.mgz').read_bytes() != b'half'
+    assert [path.name for path in folder.parent.iterdir()] == ['bert']
 
 
-def test_a_subject_of_somebody_is_not_touched(bert):
+@pytest.mark.parametrize('name', ['mri/brainmask.mgz', 'func/bold.nii.gz', 'mri/orig/mine.mgz'])
+def test_a_folder_of_somebody_is_not_touched(name, bert):
     who, image = bert
-    folder = Path(who['subjects_dir'], 'bert', 'mri')
-    folder.mkdir(parents=True)
-    (folder / 'brainmask.mgz').write_bytes(b'edited for a week')
-    with pytest.raises(InputError, match='did not begin'):
+    theirs = Path(who['subjects_dir'], 'bert', name)
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b'the work of a week')
+    with pytest.raises(InputError, match='nicarbon did not begin it'):
         interfaces.Input(**who, T1_files=[str(image)]).run()
-    assert (folder / 'brainmask.mgz').read_bytes() == b'edited for a week'
+    assert theirs.read_bytes() == b'the work of a week'
 
 
-def test_an_image_that_changed_is_not_taken_for_the_one_before(bert):
+def test_images_are_told_apart_by_what_they_hold(bert):
     who, image = bert
     interfaces.Input(**who, T1_files=[str(image)]).run()
     interfaces.MotionCor(**who).run()
-    later = time.time() + 10
-    os.utime(image, (later, later))
-    with pytest.raises(InputError, match='has changed since it was imported'):
+    # A copy, or a later date, is the same image.
+    copy = image.with_name('copy.nii.gz')
+    copy.write_bytes(image.read_bytes())
+    interfaces.Input(**who, T1_files=[str(copy)]).run()
+    nib.save(nib.Nifti1Image(np.ones((4, 4, 4), 'i2'), np.eye(4)), image)
+    os.utime(image, (1, 1))
+    with pytest.raises(InputError, match='other images'):
         interfaces.Input(**who, T1_files=[str(image)]).run()
+
+
+def test_modifiers_are_those_of_the_import(bert):
+    who, image = bert
+    interfaces.Input(**who, T1_files=[str(image)], flags=['-3T']).run()
+    interfaces.MotionCor(**who, flags=['-3T']).run()
+    with pytest.raises(InputError, match='begun with the flags -3T, not none'):
+        interfaces.Talairach(**who).run()
 
 
 def test_what_was_cut_off_is_made_anew_and_edits_are_kept(bert):
@@ -259,15 +275,15 @@ def test_what_was_cut_off_is_made_anew_and_edits_are_kept(bert):
     edited = folder / 'mri' / 'rawavg.mgz'
     edited.write_bytes(b'edited')
     os.utime(edited, (time.time() - 100,) * 2)
-    freesurfer.begin(stage, folder)
+    progress.begin(stage, folder)
     half = folder / 'mri' / 'orig.mgz'
     half.write_bytes(b'half')
-    assert not freesurfer.finished(stage, folder)
-    freesurfer.begin(stage, folder)
+    assert not progress.finished(stage, folder)
+    progress.begin(stage, folder)
     assert not half.exists()
     assert edited.read_bytes() == b'edited'
     interfaces.MotionCor(**who).run()
-    assert freesurfer.finished(stage, folder)
+    assert progress.finished(stage, folder)
 
 
 def test_a_subject_that_somebody_began_is_gone_on_with_again_and_again(bert):

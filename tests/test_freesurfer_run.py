@@ -268,6 +268,49 @@ def test_directives_are_cut_into_stages_by_their_markers(tmp_path):
     assert [entry.stage for entry in nodes] == ['autorecon1', 'autorecon2', 'autorecon3']
 
 
+def test_a_killed_directive_leaves_no_half_file_behind(tmp_path):
+    lab = Lab(tmp_path)
+    mark = tmp_path / 'hanging'
+    work = stand_in.work(tmp_path, {'white_lh': {'hangs': str(mark)}})
+    command = [NICARBON, *lab.command('--granularity', 'directive')]
+    with subprocess.Popen(
+        command, env=lab.env | work, cwd=tmp_path, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            wait_until(mark.exists, 60)
+        finally:
+            kill_session(process.pid)
+    half = (lab.subject / 'surf' / 'lh.white').stat().st_size
+    done = lab.run('--granularity', 'directive')
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (lab.subject / 'surf' / 'lh.white').stat().st_size > half
+    rows = {row['stage'] for row in read_tsv(lab.out / 'sub-01' / 'sub-01_carbon.tsv')}
+    assert {'skullstrip', 'curvHK_rh', 'balabels'} <= rows, 'the last stage of each call'
+
+
+def test_another_pipeline_in_the_same_place_has_to_be_named(finished):
+    env = {'FREESURFER_HOME': ''}
+    done = nicarbon(*finished.command('--dry-run'), cwd=finished.root, **env)
+    assert done.returncode == 64
+    assert 'say --pipeline freesurfer or --pipeline structural' in done.stderr
+    done = nicarbon('account', finished.out, cwd=finished.root, **env)
+    assert done.returncode == 0, done.stderr
+    assert 'Talairach Failure Detection' in done.stdout
+    assert 'FreeSurfer 7.4.1 (Fischl, 2012)' in (finished.out / 'logs/CITATION.md').read_text()
+
+
+def test_an_image_that_cannot_be_read_stops_its_own_subject(tmp_path):
+    lab = Lab(tmp_path, ('01', '02'))
+    broken = lab.bids / 'sub-02' / 'anat' / 'sub-02_T1w.nii.gz'
+    broken.write_bytes(broken.read_bytes()[:40])
+    done = lab.run('--stages', 'autorecon1', '--dry-run')
+    assert done.returncode == 0, done.stderr
+    done = lab.run('--stages', 'input')
+    assert done.returncode in {0, 1}, done.stderr
+    assert (lab.subject / 'mri' / 'orig' / '001.mgz').exists()
+
+
 def test_a_finished_subject_is_taken_as_it_is(tmp_path):
     lab = Lab(tmp_path)
     subjects = tmp_path / 'subjects'

@@ -46,6 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'command': {'errors'},
     'anatomy': {'errors'},
     'freesurfer': {'errors', 'stage'},
+    'progress': {'errors', 'stage'},
     'readers': {'entry', 'errors', 'stage'},
     'interfaces': {
         'anatomy',
@@ -53,6 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         'bids',
         'errors',
         'freesurfer',
+        'progress',
         'readers',
         'report',
         'run',

@@ -9,7 +9,6 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ..errors import InputError, LevelError, UsageError
-from ..stage import every
 from .choice import Chosen, Parser, choose, flags, version
 
 __all__ = ['parser', 'run']
@@ -101,7 +100,7 @@ def _app(argv: Sequence[str]) -> int:
     if level not in {'participant', 'group'}:
         raise LevelError(f'unknown analysis level {level!r}: choose participant or group')
     apart(bids_dir, out_dir)
-    from .outputs import last_options
+    from .earlier import last_options
 
     chosen = choose(given, earlier=last_options(out_dir, 'grid', 'pue'))
     if level == 'participant' and not chosen.options.reports_only:
@@ -152,7 +151,8 @@ def _calibrate(argv: Sequence[str]) -> int:
 
 
 def _report(out_dir: Path, given: dict[str, object], *, group: bool) -> int:
-    from .outputs import last_options, write
+    from .earlier import last_options
+    from .outputs import write
     from .screen import Screen
 
     if not out_dir.is_dir():
@@ -161,7 +161,7 @@ def _report(out_dir: Path, given: dict[str, object], *, group: bool) -> int:
         )
     chosen: Chosen = choose(given, earlier=last_options(out_dir))
     written = write(out_dir, chosen, group=group)
-    screen = Screen(sys.stdout, every())
+    screen = Screen(sys.stdout, written.pipeline)
     if chosen.options.dry_run:
         screen.would_write(written.paths)
         return 0
@@ -194,7 +194,9 @@ def _demo(argv: Sequence[str]) -> int:
         raise UsageError(f'{raw} is not a demo dataset and is left alone: choose another folder')
     print(f'Writing two heads to {raw}')  # noqa: T201
     write_dataset(raw, voxel_size)
-    code = participant(raw, out, choose({'work_dir': folder / 'work', **given}))
+    code = participant(
+        raw, out, choose({'work_dir': folder / 'work', 'pipeline': 'structural', **given})
+    )
     code = _report(out, given, group=True) or code
     print('The same, step by step, and then under another grid:')  # noqa: T201
     print(f'  nicarbon {raw} {out} participant -w {folder / "work"}')  # noqa: T201

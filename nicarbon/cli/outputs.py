@@ -36,10 +36,11 @@ from ..series import cut, leaves
 from ..share import Share, Sharing, share
 from ..stage import Stage, every
 from ..summary import Summary, summarise
-from .choice import Chosen, read_toml
+from .choice import Chosen
+from .earlier import versions
 from .options import Options
 
-__all__ = ['Written', 'last_options', 'write']
+__all__ = ['Written', 'scaffold', 'write']
 
 
 FRESH_SECONDS = 120.0
@@ -55,10 +56,13 @@ class Written:
     ----------
     paths : tuple of pathlib.Path
     dataset : Summary
+    pipeline : tuple of Stage
+        Stages of the pipelines that ran.
     """
 
     paths: tuple[Path, ...]
     dataset: Summary
+    pipeline: tuple[Stage, ...] = ()
 
     @property
     def pages(self) -> tuple[Path, ...]:
@@ -80,41 +84,10 @@ class _Facts:
     def runs(self) -> tuple[Entry, ...]:
         return tuple(entry for entry in self.entries if entry.kind == 'run')
 
-
-def last_options(out_dir: Path, *names: str) -> tuple[str, Mapping[str, Any]]:
-    """Name and options of the last run in an output folder.
-
-    Parameters
-    ----------
-    out_dir : pathlib.Path
-    *names : str
-        Options wanted; all when empty.
-
-    Returns
-    -------
-    origin : str
-        ``run <id>``, for the options table.
-    options : mapping
-        Those that the user had chosen; empty when there was no run.
-    """
-    run_id, config = _last_config(out_dir)
-    options, origins = config.get('options', {}), config.get('origins', {})
-    kept = {
-        name: value
-        for name, value in options.items()
-        if origins.get(name) != 'default' and name in (names or options)
-    }
-    return f'run {run_id}', kept
-
-
-def _last_config(out_dir: Path) -> tuple[str, Mapping[str, Any]]:
-    """Name and ``config.toml`` of the newest run whose file can be read."""
-    for path in sorted(out_dir.glob('logs/*/config.toml'), reverse=True):
-        try:
-            return path.parent.name, read_toml(path)
-        except (OSError, ValueError):
-            continue
-    return '', {}
+    @property
+    def versions(self) -> tuple[tuple[str, str], ...]:
+        """Packages and programs that did the work."""
+        return versions(self.out_dir, {entry.run_id for entry in self.entries})
 
 
 def write(
@@ -174,7 +147,7 @@ def write(
             scaffold(out_dir)
         for path, text in zip(paths, files.values(), strict=True):
             _save(path, text)
-    return Written(tuple(paths), dataset)
+    return Written(tuple(paths), dataset, context.pipeline)
 
 
 def scaffold(
@@ -283,28 +256,20 @@ def _context(facts: _Facts, chosen: Chosen) -> Context:
         warnings=facts.warnings,
         crashes=crashes,
         pipeline=_pipeline(facts),
-        versions=_versions(facts.out_dir),
+        versions=facts.versions,
     )
 
 
 def _pipeline(facts: _Facts) -> tuple[Stage, ...]:
     """Stages of the pipelines of which any was run, in order."""
     seen = {entry.stage for entry in facts.entries}
-    versions = dict(_versions(facts.out_dir))
+    told = dict(facts.versions)
     majors = (
-        {'freesurfer': int(versions['FreeSurfer'].partition('.')[0])}
-        if 'FreeSurfer' in versions
-        else {}
+        {'freesurfer': int(told['FreeSurfer'].partition('.')[0])} if 'FreeSurfer' in told else {}
     )
     known = every(majors)
     tools = {stage.tool for stage in known if stage.key in seen}
     return tuple(stage for stage in known if stage.tool in tools)
-
-
-def _versions(out_dir: Path) -> tuple[tuple[str, str], ...]:
-    """Packages that did the work in the last run, and their versions."""
-    versions = _last_config(out_dir)[1].get('versions', {})
-    return tuple((name, str(number)) for name, number in versions.items())
 
 
 def command() -> str:

@@ -18,6 +18,7 @@ from ..errors import OutputError, StorageError, UsageError
 from ..grids import parse
 from ..stage import Stage
 from .choice import Chosen
+from .earlier import last_pipeline
 from .options import Options
 from .outputs import scaffold
 from .pipelines import Pipeline, choose
@@ -114,6 +115,8 @@ def _plan(bids_dir: Path, out_dir: Path, chosen: Chosen) -> _Plan:
     if bids_dir == work_dir or bids_dir in work_dir.parents:
         raise UsageError(f'--work-dir {work_dir} is inside BIDS_DIR, which is never written to')
     pipeline = choose(options)
+    if options.pipeline == 'auto':
+        _require_same(pipeline.tool, last_pipeline(out_dir), out_dir)
     found = list(pipeline.sessions(bids_dir, found))
     pipeline.require(bids_dir, out_dir, found)
     from ..run import new_run_id
@@ -122,6 +125,15 @@ def _plan(bids_dir: Path, out_dir: Path, chosen: Chosen) -> _Plan:
     plan = _Plan(bids_dir, out_dir, work_dir, *who, chosen, pipeline, new_run_id())
     _require_resources(plan)
     return plan
+
+
+def _require_same(tool: str, before: str, out_dir: Path) -> None:
+    """What ``auto`` means may change with the environment: then somebody has to say it."""
+    if before and before != tool:
+        raise UsageError(
+            f'--pipeline auto would take {tool} here, and the last run in {out_dir} took '
+            f'{before}: say --pipeline {before} or --pipeline {tool}'
+        )
 
 
 def _require_resources(plan: _Plan) -> None:
@@ -156,7 +168,10 @@ def _prepare(plan: _Plan) -> None:
         )
     plan.log_dir.mkdir(parents=True)
     scaffold(plan.out_dir, plan.bids_dir, plan.pipeline.programs())
-    record = plan.chosen.record() | {'versions': _versions(plan.pipeline)}
+    record = plan.chosen.record() | {
+        'pipeline': plan.pipeline.tool,
+        'versions': _versions(plan.pipeline),
+    }
     draft = plan.log_dir / '.config.draft'
     draft.write_text(tomli_w.dumps(record), 'utf-8')
     draft.replace(plan.log_dir / 'config.toml')

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from .. import freesurfer
+from .. import freesurfer, progress
 from ..aware import carbon_aware
 from ..errors import StageError
 from ..readers import recon_all
@@ -50,6 +51,8 @@ __all__ += ['PctSurfCon', 'Pial', 'QSphere', 'SkullStrip', 'Smooth1', 'Smooth2',
 __all__ += ['SurfReg', 'SynthMorph', 'SynthSeg', 'SynthStrip', 'T2Input', 'T2Pial', 'TalCheck']
 __all__ += ['Talairach', 'Tessellate', 'WMParc', 'WMSegmentation', 'White', 'WhitePreAparc']
 
+
+IMAGES = ('T1_files', 'T2_file', 'FLAIR_file')
 
 EXPERT = 'expert.opts'
 """Expert options of a stage that needs some, in its working folder."""
@@ -87,20 +90,26 @@ class _ReconAll(CommandLine):  # type: ignore[misc]
         raise NotImplementedError
 
     def _images(self) -> list[str]:
-        """Images to import, as arguments."""
-        return [f'-i {shlex.quote(image)}' for image in self._given()]
+        """T1w images to import, as arguments."""
+        images = getattr(self.inputs, 'T1_files', Undefined)
+        return [f'-i {shlex.quote(image)}' for image in images] if isdefined(images) else []
 
     def _given(self) -> list[str]:
         """Images to import."""
-        images = getattr(self.inputs, 'T1_files', Undefined)
-        return list(images) if isdefined(images) else []
+        fields = (getattr(self.inputs, name, Undefined) for name in IMAGES)
+        given = (field if isinstance(field, list) else [field] for field in fields)
+        return [image for images in given for image in images if isdefined(image)]
+
+    def _flags(self) -> list[str]:
+        """Flags that are given beside those of the stage."""
+        return list(self.inputs.flags) if isdefined(self.inputs.flags) else []
 
     def _parse_inputs(self, skip: Any = None) -> list[str]:
         first = super()._parse_inputs(
             [*(skip or ()), 'flags', 'expert', 'num_threads', 'T1_files']
         )
         threads = f'-threads {self.inputs.num_threads} -itkthreads {self.inputs.num_threads}'
-        own = list(self.inputs.flags) if isdefined(self.inputs.flags) else []
+        own = self._flags()
         expert = self._expert()
         own += [f'-expert {expert} -xopts-overwrite'] if expert else []
         return [*first[:2], *self._words(), *first[2:], threads, *own, '-no-isrunning']
@@ -166,20 +175,19 @@ class ReconAllStage(_ReconAll):
 
     def _run_interface(self, runtime: Any, correct_return_codes: Any = (0,)) -> Any:
         stage, folder = self.stage, self.folder
-        if freesurfer.finished(stage, folder, self._given()):
+        told = progress.note(self._given(), self._flags())
+        progress.check(stage, folder, told)
+        if progress.finished(stage, folder):
             reused((folder / stage.path(stage.makes[0])).stat().st_mtime if stage.makes else 0.0)
-            freesurfer.end(stage, folder)
             return runtime
-        if stage.name == 'input':
-            # recon-all imports nothing into a folder that is there, be it of a killed import.
-            freesurfer.vacate(folder, self._given())
         if stage.expert:
             given = super()._expert()
             text = Path(given).read_text('utf-8') if given else ''
             Path(runtime.cwd, EXPERT).write_text(_merged(text, stage.expert), 'utf-8')
-        freesurfer.begin(stage, folder)
+        first = stage.name == 'input'
+        progress.begin_import(folder) if first else progress.begin(stage, folder)
         runtime = super()._run_interface(runtime, correct_return_codes)
-        freesurfer.end(stage, folder)
+        progress.end_import(folder, told) if first else progress.end(stage, folder, told)
         return runtime
 
     def _list_outputs(self) -> dict[str, Any]:
@@ -411,18 +419,37 @@ class Directive(_ReconAll):
         return [*flags_of_many('freesurfer', freesurfer.find().major), *images]
 
     def _run_interface(self, runtime: Any, correct_return_codes: Any = (0,)) -> Any:
-        if not (self.folder / 'mri' / 'orig.mgz').exists():
-            freesurfer.vacate(self.folder, self._given())
-        return super()._run_interface(runtime, correct_return_codes)
+        folder, own = self.folder, self._stages([self.inputs.directive])
+        told = progress.note(self._given(), self._flags())
+        progress.check(own[0], folder, told)
+        if all(progress.finished(stage, folder) for stage in own):
+            reused((folder / 'scripts' / 'recon-all.log').stat().st_mtime)
+            return runtime
+        first = isdefined(self.inputs.T1_files) and not progress.is_ours(folder)
+        if first:
+            progress.begin_import(folder)
+        else:
+            for stage in own:
+                progress.begin(stage, folder)
+        runtime = super()._run_interface(runtime, correct_return_codes)
+        if first:
+            progress.end_import(folder, told)
+        for stage in own:
+            if stage.name != 'input':
+                progress.end(stage, folder)
+        return runtime
+
+    def _stages(self, names: Sequence[str] = ('all',)) -> tuple[Stage, ...]:
+        return freesurfer.selected(freesurfer.find().major, names, self._second())
 
     def _note(self, text: str) -> None:
         super()._note(text)
-        ran_here = freesurfer.selected(freesurfer.find().major, second=self._second())
-        divided(recon_all.parts(text, ran_here, time.monotonic() - time.time()))
+        now = time.monotonic()
+        divided(recon_all.parts(text, self._stages(), now - time.time(), end=now))
 
     def _second(self) -> freesurfer.Second:
         """The second image that this call has to do with."""
-        flags = list(self.inputs.flags) if isdefined(self.inputs.flags) else []
+        flags = self._flags()
         if isdefined(self.inputs.T2_file) or '-T2pial' in flags:
             return 'T2'
         return 'FLAIR' if isdefined(self.inputs.FLAIR_file) or '-FLAIRpial' in flags else ''

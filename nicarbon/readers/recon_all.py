@@ -63,6 +63,7 @@ def commands(text: str, offset: float = 0.0) -> list[Command]:
     found: list[Command] = []
     for began, name, wall, system, user, kib in _COMMAND.findall(text):
         start = _local(began, '%Y:%m:%d:%H:%M:%S') + offset
+        start = _after(start, found[-1].start if found else start)
         if found and 0 <= found[-1].start + found[-1].seconds - start < 1:
             # The clock of these lines has whole seconds: one follows the other.
             start = found[-1].start + found[-1].seconds
@@ -71,7 +72,9 @@ def commands(text: str, offset: float = 0.0) -> list[Command]:
     return found
 
 
-def parts(text: str, stages: Sequence[Stage], offset: float = 0.0) -> list[Part]:
+def parts(
+    text: str, stages: Sequence[Stage], offset: float = 0.0, end: float | None = None
+) -> list[Part]:
     """Stages that recon-all began, by its markers.
 
     Parameters
@@ -81,12 +84,13 @@ def parts(text: str, stages: Sequence[Stage], offset: float = 0.0) -> list[Part]
     stages : sequence of Stage
     offset : float
         Seconds to add to those since 1970 for the clock that is wanted.
+    end : float, optional
+        When recon-all ended, by that clock; the last stage has no length without it.
 
     Returns
     -------
     list of Part
-        Named by the keys of their stages; a stage lasts until the next one begins, the
-        last one until its own marker. What no stage has as a marker belongs to the
+        Named by the keys of their stages; a stage lasts until the next one begins. What no stage has as a marker belongs to the
         stage before it.
 
     Examples
@@ -101,8 +105,11 @@ def parts(text: str, stages: Sequence[Stage], offset: float = 0.0) -> list[Part]
     for marker, moment, year in _MARKER.findall(text):
         key = names.get(' '.join(marker.split()))
         if key is not None and (not begun or begun[-1][0] != key):
-            begun.append((key, _local(f'{moment} {year}', '%b %d %H:%M:%S %Y') + offset))
+            start = _local(f'{moment} {year}', '%b %d %H:%M:%S %Y') + offset
+            begun.append((key, _after(start, begun[-1][1] if begun else start)))
     ends = [start for _, start in begun[1:]] + [start for _, start in begun[-1:]]
+    if end is not None and ends:
+        ends[-1] = end
     return [
         Part(key, start, max(0.0, end - start))
         for (key, start), end in zip(begun, ends, strict=True)
@@ -146,6 +153,11 @@ def _markers(stages: Sequence[Stage]) -> Iterator[tuple[str, str]]:
 def _local(moment: str, form: str) -> float:
     """Seconds since 1970 of a local time."""
     return time.mktime(time.strptime(' '.join(moment.split()), form))
+
+
+def _after(start: float, before: float) -> float:
+    """In the night when summer time ends, clocks show one hour twice."""
+    return start + 3600 if -3600 <= start - before < -1 else start
 
 
 def _number(text: str) -> float:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ... import freesurfer
+from ... import freesurfer, progress
 from ...bids import Session, with_second
 from ...errors import BusyError, UsageError
 from ...freesurfer import DIRECTIVES, FreeSurfer, Second
@@ -113,6 +114,11 @@ class FreeSurferPipeline:
         folder = self.subjects_dir(out_dir)
         if bids_dir == folder or bids_dir in folder.parents:
             raise UsageError(f'--fs-subjects-dir {folder} is inside BIDS_DIR: it is written to')
+        if folder == out_dir:
+            raise UsageError(
+                f'--fs-subjects-dir {folder} is OUT_DIR, which has folders of these names: '
+                'choose one of its own, such as OUT_DIR/freesurfer'
+            )
         environ = {**self.environ, **freesurfer.environment(self.freesurfer, None, self.environ)}
         names = [session.name for session in sessions]
         freesurfer.require(self.freesurfer, folder, names, licence, environ)
@@ -181,8 +187,8 @@ class FreeSurferPipeline:
         return {
             session: (folder / session.name / 'scripts' / 'recon-all.done').stat().st_mtime
             for session in sessions
-            if freesurfer.is_complete(folder / session.name)
-            and not freesurfer.is_ours(folder / session.name)
+            if progress.is_complete(folder / session.name)
+            and not progress.is_ours(folder / session.name)
         }
 
     def versions(self) -> Mapping[str, str]:
@@ -203,10 +209,11 @@ def _largest_voxel(session: Session) -> float:
     """Longest edge of all voxels, in mm; what cannot be read is found out by recon-all."""
     import nibabel as nib
     from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
 
     try:
         return max(max(map(float, nib.load(path).header.get_zooms()[:3])) for path in session.t1w)
-    except (ImageFileError, OSError, ValueError, EOFError):
+    except (ImageFileError, HeaderDataError, OSError, ValueError, EOFError, zlib.error):
         return 1.0
 
 
