@@ -15,15 +15,12 @@ The installed version (``FREESURFER_HOME``) says which files a stage needs and m
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from nipype.interfaces.base import (
-    CommandLine,
-    CommandLineInputSpec,
     Directory,
     File,
     InputMultiObject,
@@ -35,10 +32,10 @@ from nipype.interfaces.base import (
 
 from .. import freesurfer, progress
 from ..aware import carbon_aware
-from ..errors import StageError
 from ..readers import recon_all
-from ..run import divided, ran, reused
+from ..run import divided, reused
 from ..stage import HEMIS, Stage, find_stage, flags_of_many, variants
+from .recon_all import EXPERT, ReconAll, ReconAllInputs, merged
 
 __all__ = ['AParc2ASeg', 'APas2ASeg', 'ASegMerge', 'ASegStats', 'AutoDetGWStats', 'AvgCurv']
 __all__ += ['BALabels', 'CALabel', 'CANormalize', 'CARegister', 'CCSeg', 'CortexLabel']
@@ -52,104 +49,7 @@ __all__ += ['SurfReg', 'SynthMorph', 'SynthSeg', 'SynthStrip', 'T2Input', 'T2Pia
 __all__ += ['Talairach', 'Tessellate', 'WMParc', 'WMSegmentation', 'White', 'WhitePreAparc']
 
 
-IMAGES = ('T1_files', 'T2_file', 'FLAIR_file')
-
-EXPERT = 'expert.opts'
-"""Expert options of a stage that needs some, in its working folder."""
-
-
-class _Inputs(CommandLineInputSpec):  # type: ignore[misc]
-    """What every call of recon-all takes."""
-
-    subject_id = traits.Str(argstr='-s %s', position=0, mandatory=True, desc="subject's folder")
-    subjects_dir = Directory(
-        exists=True, argstr='-sd %s', position=1, mandatory=True, desc='SUBJECTS_DIR'
-    )
-    flags = traits.List(traits.Str, desc='further flags, such as -3T or -cm')
-    expert = File(exists=True, desc='file of expert options')
-    num_threads = traits.Range(
-        low=1, value=1, usedefault=True, nohash=True, desc='threads, where programs have them'
-    )
-
-
-class _ReconAll(CommandLine):  # type: ignore[misc]
-    """One call of recon-all."""
-
-    _cmd = 'recon-all'
-    _ldd = False
-    _terminal_output = 'file'
-    input_spec = _Inputs
-
-    @property
-    def folder(self) -> Path:
-        """The subject's."""
-        return Path(self.inputs.subjects_dir, self.inputs.subject_id)
-
-    def _words(self) -> list[str]:
-        """Flags of the call, after those of the subject."""
-        raise NotImplementedError
-
-    def _images(self) -> list[str]:
-        """T1w images to import, as arguments."""
-        images = getattr(self.inputs, 'T1_files', Undefined)
-        return [f'-i {shlex.quote(image)}' for image in images] if isdefined(images) else []
-
-    def _given(self) -> list[str]:
-        """Images to import."""
-        fields = (getattr(self.inputs, name, Undefined) for name in IMAGES)
-        given = (field if isinstance(field, list) else [field] for field in fields)
-        return [image for images in given for image in images if isdefined(image)]
-
-    def _flags(self) -> list[str]:
-        """Flags that are given beside those of the stage."""
-        return list(self.inputs.flags) if isdefined(self.inputs.flags) else []
-
-    def _parse_inputs(self, skip: Any = None) -> list[str]:
-        first = super()._parse_inputs(
-            [*(skip or ()), 'flags', 'expert', 'num_threads', 'T1_files']
-        )
-        threads = f'-threads {self.inputs.num_threads} -itkthreads {self.inputs.num_threads}'
-        own = self._flags()
-        expert = self._expert()
-        own += [f'-expert {expert} -xopts-overwrite'] if expert else []
-        return [*first[:2], *self._words(), *first[2:], threads, *own, '-no-isrunning']
-
-    def _expert(self) -> str:
-        """The file of expert options, where there is one."""
-        return str(self.inputs.expert) if isdefined(self.inputs.expert) else ''
-
-    def _run_interface(self, runtime: Any, correct_return_codes: Any = (0,)) -> Any:
-        # Its markers have dates, which other locales write in other ways.
-        runtime.environ['LC_ALL'] = 'C'
-        runtime.environ['SUBJECTS_DIR'] = self.inputs.subjects_dir
-        try:
-            runtime = super()._run_interface(runtime, correct_return_codes)
-        finally:
-            self._note(_text(runtime))
-        if runtime.returncode not in correct_return_codes:
-            raise StageError(self._complaint(runtime))
-        return runtime
-
-    def _note(self, text: str) -> None:
-        """Say what ran, whether it went well or not."""
-        ran(recon_all.commands(text, time.monotonic() - time.time()))
-
-    def _complaint(self, runtime: Any) -> str:
-        """Why recon-all failed, in one line; its log says the rest."""
-        why = recon_all.failure(_text(runtime)) or f'exit code {runtime.returncode}'
-        log = self.folder / 'scripts' / 'recon-all.log'
-        return (
-            f'recon-all {" ".join(self._words())} of {self.inputs.subject_id}: {why} (see {log})'
-        )
-
-
-def _text(runtime: Any) -> str:
-    """What a command printed, wherever Nipype keeps it."""
-    texts = (getattr(runtime, name, None) for name in ('merged', 'stdout'))
-    return next((text for text in texts if text), '')
-
-
-class ReconAllStage(_ReconAll):
+class ReconAllStage(ReconAll):
     """One stage of recon-all; the classes of this module are made of it.
 
     Attributes
@@ -183,7 +83,7 @@ class ReconAllStage(_ReconAll):
         if stage.expert:
             given = super()._expert()
             text = Path(given).read_text('utf-8') if given else ''
-            Path(runtime.cwd, EXPERT).write_text(_merged(text, stage.expert), 'utf-8')
+            Path(runtime.cwd, EXPERT).write_text(merged(text, stage.expert), 'utf-8')
         first = stage.name == 'input'
         progress.begin_import(folder) if first else progress.begin(stage, folder)
         runtime = super()._run_interface(runtime, correct_return_codes)
@@ -202,16 +102,6 @@ class ReconAllStage(_ReconAll):
             'subject_id': self.inputs.subject_id,
             'subjects_dir': self.inputs.subjects_dir,
         }
-
-
-def _merged(*texts: str) -> str:
-    """Expert options with one line for each program, as recon-all wants them."""
-    programs: dict[str, list[str]] = {}
-    for line in '\n'.join(texts).splitlines():
-        name, *options = line.split() or ['#']
-        if not name.startswith('#'):
-            programs.setdefault(name, []).extend(options)
-    return ''.join(f'{" ".join([name, *options])}\n' for name, options in programs.items())
 
 
 def installed(name: str, hemi: str = '') -> Stage:
@@ -235,33 +125,35 @@ def installed(name: str, hemi: str = '') -> Stage:
     return find_stage('freesurfer', name, hemi, freesurfer.find().major if named else None)
 
 
-class _Hemi(_Inputs):
+class _Hemi(ReconAllInputs):
     hemi = traits.Enum(*HEMIS, argstr='-hemi %s', mandatory=True, desc='hemisphere')
 
 
-class _HemiOrBoth(_Inputs):
+class _HemiOrBoth(ReconAllInputs):
     hemi = traits.Enum(
         *HEMIS, argstr='-hemi %s', desc='hemisphere, in versions that take one at a time'
     )
 
 
-class _Import(_Inputs):
+class _Import(ReconAllInputs):
     T1_files = InputMultiObject(File(exists=True), mandatory=True, desc='T1w images, one or more')
 
 
-class _ImportT2(_Inputs):
+class _ImportT2(ReconAllInputs):
     T2_file = File(exists=True, argstr='%s -noT2pial', mandatory=True, desc='T2w image')
 
 
-class _ImportFLAIR(_Inputs):
+class _ImportFLAIR(ReconAllInputs):
     FLAIR_file = File(exists=True, argstr='%s -noFLAIRpial', mandatory=True, desc='FLAIR image')
 
 
-def _stage(class_name: str, name: str, base: type[_Inputs] | None = None) -> Any:
+def _stage(class_name: str, name: str, base: type[ReconAllInputs] | None = None) -> Any:
     """Make the class of a stage from what the table says of it in all versions."""
     rows = variants('freesurfer', name)
     sided = {bool(row.hemi) for row in rows}
-    inputs = base or (_Inputs if sided == {False} else _Hemi if sided == {True} else _HemiOrBoth)
+    inputs = base or (
+        ReconAllInputs if sided == {False} else _Hemi if sided == {True} else _HemiOrBoth
+    )
     needs = {trait: _file(rows, trait) for row in rows for trait in row.needs}
     makes = {trait: _file(rows, trait) for row in rows for trait in row.makes}
     whose = {
@@ -392,7 +284,7 @@ _CLASSES: dict[str, type[ReconAllStage]] = {
 }
 
 
-class _DirectiveInputs(_Inputs):
+class _DirectiveInputs(ReconAllInputs):
     directive = traits.Enum(
         'autorecon1', 'autorecon2', 'autorecon3', argstr='-%s', mandatory=True, desc='its stages'
     )
@@ -407,7 +299,7 @@ class _DirectiveOutputs(TraitedSpec):  # type: ignore[misc]
 
 
 @carbon_aware
-class Directive(_ReconAll):
+class Directive(ReconAll):
     """All stages of autorecon1, 2 or 3 in one call, cut into stages by the log's markers."""
 
     input_spec = _DirectiveInputs
