@@ -242,6 +242,12 @@ def _require_licence(
             raise InputError(f'--fs-license-file {licence}: no such file')
         return
     named = environ.get('FS_LICENSE')
+    if named and not Path(named).is_file():
+        # Its programs look nowhere else then.
+        raise UnavailableError(
+            f'FS_LICENSE={named}: no such file; name the licence of FreeSurfer there, or give '
+            '--fs-license-file'
+        )
     places = [Path(named)] if named else []
     places += [freesurfer.home / 'license.txt', freesurfer.home / '.license']
     if not any(place.is_file() for place in places):

@@ -399,6 +399,13 @@ def test_no_licence(dataset, tmp_path):
     )
 
 
+def test_a_licence_that_the_environment_names_must_be_there(dataset, tmp_path):
+    env = stand_in.install(tmp_path / 'home') | {'FS_LICENSE': str(tmp_path / 'gone.txt')}
+    code, line = refused(dataset, tmp_path, env)
+    assert code == 69
+    assert 'gone.txt: no such file' in line
+
+
 @pytest.mark.parametrize('stamp', ['freesurfer-Linux-centos6_x86_64-stable-pub-v5.3.0', 'dev'])
 def test_a_version_whose_stages_are_not_known(stamp, dataset, tmp_path):
     env = stand_in.install(tmp_path / 'home')
