@@ -324,6 +324,19 @@ def test_hemispheres_go_side_by_side():
     assert _reaches(graph, names['balabels_lh'], names['balabels_rh'])
 
 
+@pytest.mark.parametrize('second', ['T2', 'FLAIR'])
+@pytest.mark.parametrize('version', VERSIONS)
+def test_what_follows_the_surfaces_waits_for_the_second_image(version, second):
+    graph = init_freesurfer_wf(subject='01', version=version, second=second)._graph
+    names = {node.name: node for node in graph.nodes()}
+    assert _reaches(graph, names[f'{second.lower()}_input'], names[f'{second}pial'])
+    for before in ('pial_lh', 'pial_rh'):
+        assert _reaches(graph, names[before], names[f'{second}pial'])
+    after = ['cortribbon', 'pctsurfcon_lh', 'pctsurfcon_rh', 'aparc2aseg', 'segstats']
+    for name in after:
+        assert _reaches(graph, names[f'{second}pial'], names[name]), name
+
+
 def test_ends_are_those_of_the_structural_workflow():
     from nicarbon.workflows.structural import init_structural_wf
 
