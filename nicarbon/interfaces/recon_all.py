@@ -58,7 +58,7 @@ class ReconAll(CommandLine):  # type: ignore[misc]
 
     def _words(self) -> list[str]:
         """Flags of the call, after those of the subject."""
-        raise NotImplementedError
+        return self._images()
 
     def _images(self) -> list[str]:
         """T1w images to import, as arguments."""
