@@ -25,8 +25,8 @@ from typing import Any
 from .errors import InputError
 from .stage import Stage
 
-__all__ = ['IMPORTS', 'begin', 'begin_import', 'check', 'end', 'end_import', 'finished']
-__all__ += ['is_complete', 'is_ours', 'note']
+__all__ = ['IMPORTS', 'begin', 'begin_import', 'check', 'end', 'end_import', 'fail']
+__all__ += ['fail_import', 'finished', 'is_complete', 'is_ours', 'note']
 
 IMPORTS = frozenset({'input', 't2-input', 'flair-input'})
 """Stages that read images from elsewhere."""
@@ -66,9 +66,10 @@ def finished(stage: Stage, folder: Path) -> bool:
 
 
 def begin(stage: Stage, folder: Path) -> None:
-    """Note that a stage begins; what it left half-made the last time is removed.
+    """Note that a stage begins; what it left half-made the last time is put aside.
 
     recon-all takes what is newer than its sources for done, be it cut off in the middle.
+    It goes to the subject's ``trash``, recon-all's own folder for that.
 
     Parameters
     ----------
@@ -78,14 +79,37 @@ def begin(stage: Stage, folder: Path) -> None:
     """
     mark = _begun(stage, folder)
     if mark.exists():
-        since = mark.stat().st_mtime
-        for path in (folder / stage.path(name) for name in stage.makes):
-            # What is older was there before: somebody's edits, perhaps.
-            if path.is_symlink() or (path.exists() and path.stat().st_mtime >= since):
-                path.unlink()
+        _put_aside(stage, folder, mark.stat().st_mtime)
     elif folder.exists():
         mark.parent.mkdir(exist_ok=True)
         mark.touch()
+
+
+def fail(stage: Stage, folder: Path) -> None:
+    """Note that a stage ended by itself, and not well; what somebody mends now is kept.
+
+    Parameters
+    ----------
+    stage : Stage
+    folder : pathlib.Path
+        The subject's.
+    """
+    mark = _begun(stage, folder)
+    if mark.exists():
+        since, touched = mark.stat().st_mtime, _touched(stage, folder)
+        # Of several stages in one call, some were through before one failed.
+        if not touched.exists() or touched.stat().st_mtime < since:
+            _put_aside(stage, folder, since)
+        mark.unlink()
+
+
+def _put_aside(stage: Stage, folder: Path, since: float) -> None:
+    """What is older was there before: somebody's edits, perhaps."""
+    trash = folder / 'trash'
+    trash.mkdir(exist_ok=True)
+    for path in (folder / stage.path(name) for name in stage.makes):
+        if path.is_symlink() or (path.exists() and path.stat().st_mtime >= since):
+            path.replace(trash / path.name)
 
 
 def end(stage: Stage, folder: Path, told: str = '') -> None:
@@ -102,6 +126,20 @@ def end(stage: Stage, folder: Path, told: str = '') -> None:
     if not stage.touch:
         _touched(stage, folder).write_text(told, 'utf-8')
     _begun(stage, folder).unlink(missing_ok=True)
+
+
+def fail_import(folder: Path, told: str) -> None:
+    """Note that a call that was to import a subject ended by itself, and not well.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The subject's.
+    told : str
+        What :func:`note` says of it.
+    """
+    if (folder / 'mri' / 'orig.mgz').exists():
+        end_import(folder, told)
 
 
 def begin_import(folder: Path) -> None:

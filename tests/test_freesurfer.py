@@ -259,6 +259,21 @@ def test_images_are_told_apart_by_what_they_hold(bert):
         interfaces.Input(**who, T1_files=[str(image)]).run()
 
 
+def test_what_somebody_mends_after_a_failure_is_kept(bert, monkeypatch):
+    who, image = bert
+    folder = Path(who['subjects_dir'], 'bert')
+    interfaces.Input(**who, T1_files=[str(image)]).run()
+    interfaces.MotionCor(**who).run()
+    work = stand_in.work(None, {'talairach': {'fails': 1}})
+    monkeypatch.setenv('FREESURFER_STAND_IN', work['FREESURFER_STAND_IN'])
+    with pytest.raises(StageError):
+        interfaces.Talairach(**who).run()
+    mended = folder / 'mri' / 'transforms' / 'talairach.xfm'
+    mended.write_bytes(b'by hand')
+    progress.begin(find_stage('freesurfer', 'talairach', version=7), folder)
+    assert mended.read_bytes() == b'by hand'
+
+
 def test_modifiers_are_those_of_the_import(bert):
     who, image = bert
     interfaces.Input(**who, T1_files=[str(image)], flags=['-3T']).run()
@@ -281,6 +296,7 @@ def test_what_was_cut_off_is_made_anew_and_edits_are_kept(bert):
     assert not progress.finished(stage, folder)
     progress.begin(stage, folder)
     assert not half.exists()
+    assert (folder / 'trash' / 'orig.mgz').read_bytes() == b'half'
     assert edited.read_bytes() == b'edited'
     interfaces.MotionCor(**who).run()
     assert progress.finished(stage, folder)

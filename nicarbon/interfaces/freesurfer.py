@@ -32,6 +32,7 @@ from nipype.interfaces.base import (
 
 from .. import freesurfer, progress
 from ..aware import carbon_aware
+from ..errors import StageError
 from ..readers import recon_all
 from ..run import divided, reused
 from ..stage import HEMIS, Stage, find_stage, flags_of_many, variants
@@ -86,7 +87,11 @@ class ReconAllStage(ReconAll):
             Path(runtime.cwd, EXPERT).write_text(merged(text, stage.expert), 'utf-8')
         first = stage.name == 'input'
         progress.begin_import(folder) if first else progress.begin(stage, folder)
-        runtime = super()._run_interface(runtime, correct_return_codes)
+        try:
+            runtime = super()._run_interface(runtime, correct_return_codes)
+        except StageError:
+            progress.fail(stage, folder)
+            raise
         progress.end_import(folder, told) if first else progress.end(stage, folder, told)
         return runtime
 
@@ -323,7 +328,14 @@ class Directive(ReconAll):
         else:
             for stage in own:
                 progress.begin(stage, folder)
-        runtime = super()._run_interface(runtime, correct_return_codes)
+        try:
+            runtime = super()._run_interface(runtime, correct_return_codes)
+        except StageError:
+            if first:
+                progress.fail_import(folder, told)
+            for stage in own:
+                progress.fail(stage, folder)
+            raise
         if first:
             progress.end_import(folder, told)
         for stage in own:
