@@ -170,10 +170,7 @@ def test_the_page_shows_hemispheres_and_programs(finished):
     page = (finished.out / 'sub-01.html').read_text()
     assert 'Sphere lh' in page
     assert 'mri_ca_register' in page
-    assert (
-        '/freesurfer/' in (finished.out / '.bidsignore').read_text()
-        or 'freesurfer' in (finished.out / '.bidsignore').read_text()
-    )
+    assert 'freesurfer' in (finished.out / '.bidsignore').read_text().splitlines()
 
 
 # Failures --------------------------------------------------------------------------------
@@ -212,7 +209,7 @@ def test_killed_at_every_stage_and_resumed(tmp_path):
     assert warnings == []
     killed = Counter(entry.stage for entry in entries if entry.outcome == 'killed')
     assert {key for key in KEYS if not killed[key]} == set(), 'what was spent in vain is told'
-    assert files(lab.subject) - {f'touch/nicarbon.{key}.touch' for key in KEYS}
+    assert list(lab.subject.glob('touch/*.begun')) == []
 
 
 def kill_in_next(lab: Lab, keys: list[str]) -> set[str]:
