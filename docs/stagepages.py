@@ -41,7 +41,7 @@ def alike(one: Stage, other: Stage | None) -> bool:
 
 def table(version: int, unlike: int | None = None) -> str:
     """A table in Markdown."""
-    others = {number: rows(number) for number in versions(TOOL)}
+    others = {number: rows(number) for number in map(int, versions(TOOL))}
     lines = ['| Stage | Needs | Makes | Same in |', '|---|---|---|---|']
     for name, stage in others[version].items():
         if unlike is None or not alike(stage, others[unlike].get(name)):

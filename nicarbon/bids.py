@@ -51,7 +51,7 @@ FILTERS = (
 )
 """Entities that may choose among T1w images."""
 
-IGNORE = '*.html\nfigures\nfreesurfer\n*_carbon.*\n*_xfm.*\n*_stats.*\n*_white.*\n'
+IGNORE = '*.html\nfigures\nfreesurfer\nfastsurfer\n*_carbon.*\n*_xfm.*\n*_stats.*\n*_white.*\n'
 """Outputs that the specification does not know (yet); ``figures`` takes no slash."""
 
 README = """\

@@ -16,11 +16,15 @@ from typing import Literal, NamedTuple
 from .errors import BusyError, InputError, UnavailableError, UsageError
 from .stage import Stage, stages, versions
 
-__all__ = ['DIRECTIVES', 'FreeSurfer', 'Second', 'environment', 'find', 'require', 'selected']
+__all__ = ['DIRECTIVES', 'LONGEST_PATH', 'FreeSurfer', 'Second', 'environment', 'find', 'is_3t']
+__all__ += ['require', 'selected']
 
 LONGEST_PATH = 185
 """Characters of a subject's folder: FastSurfer refuses longer ones, since programs of
 FreeSurfer cut them off (recon-surf.sh, 2.3)."""
+
+TESLA = (2.5, 3.5)
+"""Field strengths for which recon-all has an atlas of its own (``-3T``)."""
 
 PROGRAMS = {'tcsh': 'tcsh', 'bc': 'bc'}
 """What the recon-all script needs of the system, and the packages that bring it."""
@@ -87,6 +91,26 @@ def selected(
     )
 
 
+def is_3t(tesla: float | None) -> bool:
+    """Whether images are of the field strength that has a Talairach atlas of its own.
+
+    Parameters
+    ----------
+    tesla : float or None
+        None where it is not known.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_3t(2.89), is_3t(1.5), is_3t(None)
+    (True, False, False)
+    """
+    return tesla is not None and TESLA[0] <= tesla <= TESLA[1]
+
+
 def find(environ: Mapping[str, str] = os.environ) -> FreeSurfer:
     """The installation that the environment names.
 
@@ -133,7 +157,7 @@ def _version(home: Path) -> str:
         raise UnavailableError(f'{stamp} cannot be read: {error.strerror}') from None
     found = _VERSION.search(text)
     known = versions('freesurfer')
-    if found is None or int(found[1]) not in known:
+    if found is None or found[1] not in known:
         numbers = ', '.join(f'{number}.x' for number in known)
         raise UnavailableError(
             f'{stamp} names the version {text!r}, whose stages are not known: use one of {numbers}'

@@ -18,17 +18,18 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError
+from .errors import InputError, StageError
 from .stage import Stage
 
 __all__ = ['IMPORTS', 'begin', 'begin_import', 'check', 'end', 'end_import', 'fail']
-__all__ += ['fail_import', 'finished', 'is_complete', 'is_ours', 'note']
+__all__ += ['fail_import', 'finished', 'is_complete', 'is_ours', 'made_at', 'note', 'working']
 
-IMPORTS = frozenset({'input', 't2-input', 'flair-input'})
+IMPORTS = frozenset({'input', 't2-input', 'flair-input', 'asegdkt'})
 """Stages that read images from elsewhere."""
 
 MODIFIERS = frozenset({'-3T', '-cm', '-hires'})
@@ -63,6 +64,49 @@ def finished(stage: Stage, folder: Path) -> bool:
     needed = [folder / stage.path(name) for name in stage.needs]
     through = touched.stat().st_mtime
     return all(path.exists() and path.stat().st_mtime <= through for path in needed)
+
+
+def made_at(stage: Stage, folder: Path) -> float:
+    """When a finished stage was through, in seconds since 1970.
+
+    Parameters
+    ----------
+    stage : Stage
+    folder : pathlib.Path
+        The subject's.
+
+    Returns
+    -------
+    float
+        0 for a stage that makes nothing.
+    """
+    return (folder / stage.path(stage.makes[0])).stat().st_mtime if stage.makes else 0.0
+
+
+@contextmanager
+def working(stage: Stage, folder: Path, told: str, *, imports: bool = False) -> Iterator[None]:
+    """Note that a stage begins, and that it ended or failed.
+
+    Parameters
+    ----------
+    stage : Stage
+    folder : pathlib.Path
+        The subject's.
+    told : str
+        What :func:`note` says of it.
+    imports : bool
+        Whether it makes the subject's folder.
+    """
+    begin_import(folder) if imports else begin(stage, folder)
+    try:
+        yield
+    except StageError:
+        fail(stage, folder)
+        raise
+    if imports:
+        end_import(folder, told)
+    else:
+        end(stage, folder, told)
 
 
 def begin(stage: Stage, folder: Path) -> None:
@@ -158,8 +202,8 @@ def begin_import(folder: Path) -> None:
     mark = _importing(folder)
     if folder.exists() and not mark.exists():
         raise InputError(
-            f'{folder} is there, and nicarbon did not begin it: finish it with recon-all, or '
-            'move that folder away'
+            f'{folder} is there, and nicarbon did not begin it: finish it with what began it, '
+            'or move that folder away'
         )
     mark.touch()
     if folder.exists():

@@ -8,6 +8,7 @@ versions only.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,19 +29,25 @@ __all__ = [
     'TOOLS',
     'Hemi',
     'Stage',
+    'Version',
     'every',
     'find_stage',
+    'parts',
     'stages',
     'variants',
     'versions',
+    'words',
 ]
 
 Hemi = Literal['', 'lh', 'rh']
 
+Version = int | str
+"""As far as stages depend on it: ``7`` of FreeSurfer 7.4.1, ``2.3`` of FastSurfer 2.3.0."""
+
 HEMIS: tuple[Hemi, ...] = ('lh', 'rh')
 """FreeSurfer's names of the left and the right hemisphere."""
 
-TOOLS = ('structural', 'freesurfer')
+TOOLS = ('structural', 'freesurfer', 'fastsurfer')
 """Pipelines with a stage table."""
 
 
@@ -70,11 +77,18 @@ class Stage:
     also : tuple of str
         Further stages that the tool runs with it, whether asked to or not.
     markers : tuple of str
-        What the tool's log prints when a part of it begins.
+        What the tool's log prints when a part of it begins; of parts, a regular
+        expression.
     binaries : tuple of str
         Programs that it runs.
     expert : str
         A line of expert options that it cannot do without.
+    program : str
+        What is called, below the tool's own folder; empty where ``flag`` says it all.
+    arguments : tuple of str
+        What the program is given; names in braces stand for files and settings.
+    gpu : bool
+        Whether it can use a GPU.
     threads : bool
         Whether any of its programs uses more than one.
     memory_gb : float
@@ -107,6 +121,9 @@ class Stage:
     markers: tuple[str, ...] = ()
     binaries: tuple[str, ...] = ()
     expert: str = ''
+    program: str = ''
+    arguments: tuple[str, ...] = ()
+    gpu: bool = False
     threads: bool = False
     memory_gb: float = 1.0
     cites: tuple[str, ...] = ()
@@ -141,35 +158,36 @@ class Stage:
         return str(known[rest].format(hemi=hemi))
 
 
-def versions(tool: str) -> tuple[int, ...]:
-    """Major versions of a tool whose stages are known, oldest first.
+def versions(tool: str) -> tuple[str, ...]:
+    """Versions of a tool whose stages are known, oldest first.
 
     Parameters
     ----------
-    tool : {'structural', 'freesurfer'}
+    tool : {'structural', 'freesurfer', 'fastsurfer'}
 
     Returns
     -------
-    tuple of int
+    tuple of str
         Empty where versions do not differ.
 
     Examples
     --------
-    >>> versions('structural')
-    ()
+    >>> versions('structural'), versions('freesurfer')
+    ((), ('6', '7', '8'))
     """
-    return tuple(sorted(int(version) for version in _table(tool).get('order', ())))
+    known = _table(tool).get('order', ())
+    return tuple(sorted(known, key=lambda version: [int(part) for part in version.split('.')]))
 
 
 @cache
-def stages(tool: str, version: int | None = None) -> tuple[Stage, ...]:
+def stages(tool: str, version: Version | None = None) -> tuple[Stage, ...]:
     """Stages of a pipeline, in order.
 
     Parameters
     ----------
-    tool : {'structural', 'freesurfer'}
-    version : int, optional
-        Major version; the newest that is known by default.
+    tool : {'structural', 'freesurfer', 'fastsurfer'}
+    version : int or str, optional
+        The newest that is known by default.
 
     Returns
     -------
@@ -187,44 +205,85 @@ def stages(tool: str, version: int | None = None) -> tuple[Stage, ...]:
     >>> stages('spm')
     Traceback (most recent call last):
     ...
-    nicarbon.errors.UsageError: no stage table for 'spm': there is structural, freesurfer
+    nicarbon.errors.UsageError: no stage table for 'spm': there is structural, freesurfer, fastsurfer
     """
     known = versions(tool)
     if not known:
         return tuple(stage for row in _table(tool)['stage'] for stage in _unfold(tool, row))
-    version = known[-1] if version is None else version
+    version = known[-1] if version is None else str(version)
     if version not in known:
-        numbers = ', '.join(map(str, known))
-        raise UsageError(f'no stages of {tool} {version}: those of {numbers} are known')
+        raise UsageError(f'no stages of {tool} {version}: those of {", ".join(known)} are known')
     table = _table(tool)
-    always = table.get('always', {}).get(str(version), [])
-    rows = (_row(tool, name, version) for name in table['order'][str(version)])
+    always = table.get('always', {}).get(version, [])
+    rows = (_row(tool, name, version) for name in table['order'][version])
     return tuple(stage for row in rows for stage in _unfold(tool, {**row, 'always': always}))
 
 
-def every(version: Mapping[str, int] = MappingProxyType({})) -> tuple[Stage, ...]:
-    """Stages of all pipelines; no two have the same key.
+def every(version: Mapping[str, Version] = MappingProxyType({})) -> tuple[Stage, ...]:
+    """Stages of all pipelines, each with its parts; no two have the same key.
 
     Parameters
     ----------
-    version : mapping of {str : int}
-        Major versions by tool; the newest that is known where none is given.
+    version : mapping of {str : int or str}
+        Versions by tool; the newest that is known where none is given.
 
     Returns
     -------
     tuple of Stage
     """
-    return tuple(stage for tool in TOOLS for stage in stages(tool, version.get(tool)))
+    return tuple(
+        each
+        for tool in TOOLS
+        for stage in stages(tool, version.get(tool))
+        for each in (stage, *parts(tool, stage.name))
+    )
 
 
-def flags_of_many(tool: str, version: int) -> tuple[str, ...]:
+@cache
+def parts(tool: str, name: str) -> tuple[Stage, ...]:
+    """What the output of a stage tells apart while it runs, in order.
+
+    Parameters
+    ----------
+    tool, name : str
+        Of the stage.
+
+    Returns
+    -------
+    tuple of Stage
+        Named ``<stage>.<part>``; their markers are regular expressions.
+
+    Examples
+    --------
+    >>> [part.key for part in parts('fastsurfer', 'asegdkt')]
+    ['asegdkt.coronal', 'asegdkt.sagittal', 'asegdkt.axial']
+    """
+    rows = [row for row in _table(tool).get('part', ()) if row['of'] == name]
+    return tuple(part for row in rows for part in _parts(tool, name, row))
+
+
+def _parts(tool: str, name: str, row: Mapping[str, Any]) -> Iterator[Stage]:
+    """Of one row: a part, or stages of recon-all that run within the stage."""
+    hemis = HEMIS if row.get('hemi') else ('',)
+    if 'recon_all' not in row:
+        for hemi in hemis:
+            marker = row['marker'].replace('{hemi}', hemi)
+            yield Stage(tool, f'{name}.{row["name"]}', row['title'], hemi=hemi, markers=(marker,))
+    for inner in row.get('recon_all', ()):
+        titles = dict.fromkeys(stage.title for stage in variants('freesurfer', inner))
+        told = '|'.join(map(re.escape, titles))
+        for hemi in hemis:
+            marker = f'#@# +(?:{told}) +{hemi}.*\\d\\d:\\d\\d:\\d\\d'
+            yield Stage(tool, f'{name}.{inner}', next(iter(titles)), hemi=hemi, markers=(marker,))
+
+
+def flags_of_many(tool: str, version: Version) -> tuple[str, ...]:
     """Flags of a call that runs many stages at once, before its own.
 
     Parameters
     ----------
     tool : str
-    version : int
-        Major version.
+    version : int or str.
 
     Returns
     -------
@@ -233,7 +292,26 @@ def flags_of_many(tool: str, version: int) -> tuple[str, ...]:
     return tuple(_table(tool).get('many', {}).get(str(version), ()))
 
 
-def find_stage(tool: str, name: str, hemi: str = '', version: int | None = None) -> Stage:
+def words(tool: str, name: str) -> tuple[str, ...]:
+    """A list of words that arguments of stages name.
+
+    Parameters
+    ----------
+    tool, name : str
+
+    Returns
+    -------
+    tuple of str
+
+    Examples
+    --------
+    >>> words('fastsurfer', 'ids')[:3]
+    ('2', '4', '5')
+    """
+    return tuple(_table(tool)['words'][name].split())
+
+
+def find_stage(tool: str, name: str, hemi: str = '', version: Version | None = None) -> Stage:
     """One stage of a version.
 
     Parameters
@@ -241,8 +319,8 @@ def find_stage(tool: str, name: str, hemi: str = '', version: int | None = None)
     tool, name : str
     hemi : {'', 'lh', 'rh'}
         The left one is found where none is given.
-    version : int, optional
-        Major version; the newest that is known by default.
+    version : int or str, optional
+        The newest that is known by default.
 
     Returns
     -------
@@ -297,10 +375,10 @@ def _table(tool: str) -> dict[str, Any]:
     return tomllib.loads((files('nicarbon') / 'data' / f'{tool}.toml').read_text('utf-8'))
 
 
-def _row(tool: str, name: str, version: int) -> dict[str, Any]:
+def _row(tool: str, name: str, version: str) -> dict[str, Any]:
     """That of this version, or else that of all."""
     rows = [row for row in _table(tool)['stage'] if row['name'] == name]
-    ours = [row for row in rows if version in row.get('versions', ())]
+    ours = [row for row in rows if version in map(str, row.get('versions', ()))]
     return next(iter(ours or [row for row in rows if 'versions' not in row]))
 
 

@@ -37,7 +37,7 @@ def test_the_workflow_of_the_freesurfer_page_runs(tmp_path):
     assert (tmp_path / 'subjects/bert/mri/transforms/talairach.xfm').is_file()
 
 
-@pytest.mark.parametrize('version', versions('freesurfer'))
+@pytest.mark.parametrize('version', map(int, versions('freesurfer')))
 def test_pages_of_stages_show_all_of_them(version, monkeypatch):
     monkeypatch.syspath_prepend(str(DOCS))
     pages = pytest.importorskip('stagepages', exc_type=ImportError)

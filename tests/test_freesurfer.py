@@ -27,7 +27,7 @@ from nicarbon.stage import HEMIS, find_stage, stages, variants, versions
 from nicarbon.workflows.freesurfer import init_freesurfer_wf
 
 LOGS = Path(__file__).parents[2] / 'shared' / 'data' / 'recon-all'
-VERSIONS = versions('freesurfer')
+VERSIONS = tuple(map(int, versions('freesurfer')))
 CLASSES = [name for name in interfaces.__all__ if name != 'Directive']
 
 

@@ -6,6 +6,7 @@ The parser, the environment variables (``NICARBON_<NAME>``), the configuration f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +56,12 @@ def _gigabytes(text: str) -> float:
     return number
 
 
+def _device(text: str) -> str:
+    if not re.fullmatch(r'auto|cpu|cuda(:\d+)?', text):
+        raise UsageError(f'{text} is no device: it is auto, cpu, cuda or cuda:N')
+    return text
+
+
 def switch(text: str) -> bool:
     """True or false, as people write it."""
     words = {'1': True, 'true': True, 'yes': True, '0': False, 'false': False, 'no': False}
@@ -63,10 +70,12 @@ def switch(text: str) -> bool:
     return words[text.lower()]
 
 
-PIPELINES = ('auto', 'structural', 'freesurfer')
+PIPELINES = ('auto', 'structural', 'freesurfer', 'fastsurfer')
 
 WHAT = 'what to process'
+SURFERS = 'FreeSurfer and FastSurfer'
 FREESURFER = 'FreeSurfer'
+FASTSURFER = 'FastSurfer'
 HOW = 'how to run'
 CARBON = 'energy and carbon'
 WORK = 'work folder and reports'
@@ -113,19 +122,42 @@ class Options:
     pipeline: str = _option(
         '--pipeline',
         group=WHAT,
-        help='pipeline to run; auto takes FreeSurfer where FREESURFER_HOME is set, else the '
-        'structural one, which needs nothing but Python',
+        help='pipeline to run; auto takes FastSurfer where FASTSURFER_HOME is set, else '
+        'FreeSurfer where FREESURFER_HOME is, else the structural one, which needs nothing but '
+        'Python',
         default='auto',
         choices=PIPELINES,
     )
     stages: tuple[str, ...] = _option(
         '--stages',
-        group=FREESURFER,
-        help='stages to run, by their names (motioncor, smooth1, smooth1_lh) or by directive '
-        '(autorecon1); all by default',
+        group=SURFERS,
+        help='stages to run, by their names (motioncor, smooth1_lh; asegdkt, cereb) or by '
+        'directive (autorecon1; seg, surf); all by default',
         default=(),
         many=True,
         metavar='STAGE',
+    )
+    fs_license_file: Path | None = _option(
+        '--fs-license-file',
+        group=SURFERS,
+        help="FreeSurfer's licence; by default what FS_LICENSE names, or license.txt of its home",
+        of=Path,
+        metavar='FILE',
+    )
+    fs_subjects_dir: Path | None = _option(
+        '--fs-subjects-dir',
+        group=SURFERS,
+        help='folder of the subjects, of which finished ones are taken as they are; '
+        'OUT_DIR/freesurfer or OUT_DIR/fastsurfer by default',
+        of=Path,
+        metavar='DIR',
+    )
+    three_tesla: bool = _option(
+        '--3T',
+        group=SURFERS,
+        help='take the Talairach atlas of 3 T; by default where MagneticFieldStrength says so',
+        default=False,
+        of=switch,
     )
     granularity: str = _option(
         '--granularity',
@@ -135,32 +167,64 @@ class Options:
         default='stage',
         choices=('stage', 'directive'),
     )
-    fs_license_file: Path | None = _option(
-        '--fs-license-file',
-        group=FREESURFER,
-        help="FreeSurfer's licence; by default what FS_LICENSE names, or license.txt of its home",
-        of=Path,
-        metavar='FILE',
-    )
-    fs_subjects_dir: Path | None = _option(
-        '--fs-subjects-dir',
-        group=FREESURFER,
-        help='folder of FreeSurfer subjects, of which finished ones are taken as they are; '
-        'OUT_DIR/freesurfer by default',
-        of=Path,
-        metavar='DIR',
-    )
-    three_tesla: bool = _option(
-        '--3T',
-        group=FREESURFER,
-        help='give -3T to recon-all; by default where MagneticFieldStrength says so',
-        default=False,
-        of=switch,
-    )
     no_submm_recon: bool = _option(
         '--no-submm-recon',
         group=FREESURFER,
         help='conform to 1 mm; by default images of smaller voxels keep their size (-cm)',
+        default=False,
+        of=switch,
+    )
+    fastsurfer_home: Path | None = _option(
+        '--fastsurfer-home',
+        group=FASTSURFER,
+        help='folder of FastSurfer; by default what FASTSURFER_HOME names',
+        of=Path,
+        metavar='DIR',
+    )
+    fastsurfer_python: str = _option(
+        '--fastsurfer-python',
+        group=FASTSURFER,
+        help='Python that has PyTorch and what else FastSurfer needs (default: python3)',
+        default='python3',
+        metavar='COMMAND',
+    )
+    seg_only: bool = _option(
+        '--seg-only',
+        group=FASTSURFER,
+        help='segmentation alone, which needs neither FreeSurfer nor a licence',
+        default=False,
+        of=switch,
+    )
+    device: str = _option(
+        '--device',
+        group=FASTSURFER,
+        help='where the networks run: cpu, cuda, cuda:N, or auto, which takes a GPU where '
+        'PyTorch has one',
+        default='auto',
+        of=_device,
+        metavar='DEVICE',
+    )
+    viewagg_device: str = _option(
+        '--viewagg-device',
+        group=FASTSURFER,
+        help='where the views of the three planes are aggregated; auto takes the GPU of '
+        '--device if its memory is large enough',
+        default='auto',
+        of=_device,
+        metavar='DEVICE',
+    )
+    batch_size: int = _option(
+        '--batch-size',
+        group=FASTSURFER,
+        help='slices that a network sees at once (default: 1)',
+        default=1,
+        of=_count,
+        metavar='N',
+    )
+    allow_root: bool = _option(
+        '--allow-root',
+        group=FASTSURFER,
+        help='run FastSurfer even as root, to whom all that it makes will belong',
         default=False,
         of=switch,
     )

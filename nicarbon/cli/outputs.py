@@ -263,13 +263,19 @@ def _context(facts: _Facts, chosen: Chosen) -> Context:
 def _pipeline(facts: _Facts) -> tuple[Stage, ...]:
     """Stages of the pipelines of which any was run, in order."""
     seen = {entry.stage for entry in facts.entries}
-    told = dict(facts.versions)
-    majors = (
-        {'freesurfer': int(told['FreeSurfer'].partition('.')[0])} if 'FreeSurfer' in told else {}
-    )
-    known = every(majors)
+    known = every(_stage_versions(dict(facts.versions)))
     tools = {stage.tool for stage in known if stage.key in seen}
     return tuple(stage for stage in known if stage.tool in tools)
+
+
+def _stage_versions(told: Mapping[str, str]) -> dict[str, str]:
+    """Versions as the stage tables have them, by tool."""
+    parts = {'FreeSurfer': 1, 'FastSurfer': 2}
+    return {
+        name.lower(): '.'.join(told[name].split('.')[:number])
+        for name, number in parts.items()
+        if name in told
+    }
 
 
 def command() -> str:

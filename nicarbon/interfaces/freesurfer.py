@@ -25,7 +25,6 @@ from nipype.interfaces.base import (
     File,
     InputMultiObject,
     TraitedSpec,
-    Undefined,
     isdefined,
     traits,
 )
@@ -37,6 +36,7 @@ from ..readers import recon_all
 from ..run import divided, reused
 from ..stage import HEMIS, Stage, find_stage, flags_of_many, variants
 from .recon_all import EXPERT, ReconAll, ReconAllInputs, merged
+from .staged import outputs, stage_class
 
 __all__ = ['AParc2ASeg', 'APas2ASeg', 'ASegMerge', 'ASegStats', 'AutoDetGWStats', 'AvgCurv']
 __all__ += ['BALabels', 'CALabel', 'CANormalize', 'CARegister', 'CCSeg', 'CortexLabel']
@@ -79,34 +79,17 @@ class ReconAllStage(ReconAll):
         told = progress.note(self._given(), self._flags())
         progress.check(stage, folder, told)
         if progress.finished(stage, folder):
-            reused((folder / stage.path(stage.makes[0])).stat().st_mtime if stage.makes else 0.0)
+            reused(progress.made_at(stage, folder))
             return runtime
         if stage.expert:
             given = super()._expert()
             text = Path(given).read_text('utf-8') if given else ''
             Path(runtime.cwd, EXPERT).write_text(merged(text, stage.expert), 'utf-8')
-        first = stage.name == 'input'
-        progress.begin_import(folder) if first else progress.begin(stage, folder)
-        try:
-            runtime = super()._run_interface(runtime, correct_return_codes)
-        except StageError:
-            progress.fail(stage, folder)
-            raise
-        progress.end_import(folder, told) if first else progress.end(stage, folder, told)
-        return runtime
+        with progress.working(stage, folder, told, imports=stage.name == 'input'):
+            return super()._run_interface(runtime, correct_return_codes)
 
     def _list_outputs(self) -> dict[str, Any]:
-        outputs = self.output_spec().get()
-        stage = self.stage
-        for name in outputs:
-            outputs[name] = (
-                str(self.folder / stage.path(name)) if name in stage.makes else Undefined
-            )
-        return {
-            **outputs,
-            'subject_id': self.inputs.subject_id,
-            'subjects_dir': self.inputs.subjects_dir,
-        }
+        return outputs(self.stage, self.output_spec().get(), self.folder)
 
 
 def installed(name: str, hemi: str = '') -> Stage:
@@ -159,33 +142,8 @@ def _stage(class_name: str, name: str, base: type[ReconAllInputs] | None = None)
     inputs = base or (
         ReconAllInputs if sided == {False} else _Hemi if sided == {True} else _HemiOrBoth
     )
-    needs = {trait: _file(rows, trait) for row in rows for trait in row.needs}
-    makes = {trait: _file(rows, trait) for row in rows for trait in row.makes}
-    whose = {
-        'subject_id': traits.Str(desc="subject's folder"),
-        'subjects_dir': Directory(desc='SUBJECTS_DIR'),
-    }
-    # Named as attributes of the class, so that pickle finds them there.
-    spec = {'__module__': __name__, '__doc__': f'Inputs of {class_name}.'}
-    words = {'__qualname__': f'{class_name}.input_spec'}
-    input_spec = type('input_spec', (inputs,), {**spec, **words, **needs})
-    words = {'__qualname__': f'{class_name}.output_spec'}
-    output_spec = type('output_spec', (TraitedSpec,), {**spec, **words, **makes, **whose})
-    members = {
-        '__module__': __name__,
-        '__doc__': _help(rows),
-        'stage_name': name,
-        'input_spec': input_spec,
-        'output_spec': output_spec,
-    }
-    return carbon_aware(type(class_name, (ReconAllStage,), members))
-
-
-def _file(rows: tuple[Stage, ...], trait: str) -> Any:
-    """A file by its place below the subject's folder, which help() shows."""
-    row = next(row for row in rows if trait in (*row.needs, *row.makes))
-    place = row.path(trait).replace('lh.', '?h.', 1) if row.hemi else row.path(trait)
-    return File(exists=True, desc=place)
+    members = {'__doc__': _help(rows), 'stage_name': name}
+    return carbon_aware(stage_class(__name__, class_name, ReconAllStage, rows, inputs, members))
 
 
 def _help(rows: tuple[Stage, ...]) -> str:

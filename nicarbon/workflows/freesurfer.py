@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from nipype import Workflow
-from nipype.interfaces.utility import IdentityInterface, Merge
-from nipype.pipeline.engine import Node
 
 from .. import bids
 from ..aware import CarbonNode
 from ..freesurfer import DIRECTIVES, Second, selected
 from ..interfaces import freesurfer as interface
 from ..stage import Stage
-from .anatomical import INPUTS, OUTPUTS, workflow_name
+from .anatomical import workflow_name
+from .graph import StageGraph
 
 __all__ = ['Granularity', 'Recon', 'init_freesurfer_dataset_wf', 'init_freesurfer_wf']
 
@@ -42,6 +41,13 @@ SURFACES = ('surf/lh.white', 'surf/rh.white')
 IN_TURN = {'balabels'}
 """Stages whose two hemispheres write the same files (colour tables of the whole subject),
 and which recon-all therefore never runs side by side."""
+
+IMAGES = {
+    'input': {'t1w': 'T1_files'},
+    't2-input': {'t2w': 'T2_file'},
+    'flair-input': {'flair': 'FLAIR_file'},
+}
+"""Images that stages import: fields of the ``inputnode``, and their own."""
 
 
 def init_freesurfer_wf(
@@ -84,19 +90,24 @@ def init_freesurfer_wf(
         ``outputnode``: :data:`~nicarbon.workflows.anatomical.OUTPUTS`, ``subject_id`` and
         ``subjects_dir``.
     """
-    graph = _Graph(name, bids.prefix(subject, session), second)
+    graph = StageGraph(name, bids.prefix(subject, session), MADE, SURFACES, IMAGES)
+    graph.workflow.__desc__ = __doc__
     maker = _Maker(subject, session, list(flags), omp_nthreads)
     chosen = selected(version, names, second)
     if granularity == 'stage':
         for stage in chosen:
-            graph.add(stage, maker.node(stage))
+            graph.add(stage, maker.node(stage), after='lh' if _in_turn(stage) else None)
     else:
         for directive in DIRECTIVES:
             own = [stage for stage in chosen if stage.group == directive]
             if own:
-                graph.add_directive(maker.directive(directive, own, second), own)
+                graph.add_many(maker.directive(directive, own, second), own)
     graph.finish()
     return graph.workflow
+
+
+def _in_turn(stage: Stage) -> bool:
+    return stage.name in IN_TURN and stage.hemi == 'rh'
 
 
 class _Maker(NamedTuple):
@@ -134,73 +145,6 @@ class _Maker(NamedTuple):
             n_procs=threads,
             mem_gb=memory_gb,
         )
-
-
-class _Graph:
-    """A workflow that grows stage by stage, and who made which file."""
-
-    def __init__(self, name: str, subject_id: str, second: Second) -> None:
-        self.workflow = Workflow(name=name)
-        self.workflow.__desc__ = __doc__
-        self._input = Node(IdentityInterface(fields=list(INPUTS)), name='inputnode')
-        self._input.inputs.subject_id = subject_id
-        self._second = second
-        self._made: dict[str, tuple[Node, str]] = {}
-        self._last: dict[str, Node] = {}
-
-    def add(self, stage: Stage, node: CarbonNode) -> None:
-        """Add a stage after those whose files it needs, and after the one before it."""
-        for name in stage.needs:
-            if stage.path(name) in self._made:
-                self.workflow.connect(*self._made[stage.path(name)], node, name)
-        self._follow(node, stage)
-        for field, image in _images(stage.name).items():
-            self.workflow.connect(self._input, field, node, image)
-        self._made |= {stage.path(name): (node, name) for name in stage.makes}
-        self._last[stage.hemi] = node
-
-    def _follow(self, node: CarbonNode, stage: Stage) -> None:
-        # A hemisphere's first stage follows the volume's last.
-        before = self._last.get(stage.hemi) or self._last.get('') or self._input
-        other = self._last.get('lh') if stage.name in IN_TURN and stage.hemi == 'rh' else None
-        self.workflow.connect(other or before, 'subject_id', node, 'subject_id')
-        self.workflow.connect(before, 'subjects_dir', node, 'subjects_dir')
-
-    def add_directive(self, node: CarbonNode, own: Sequence[Stage]) -> None:
-        """Add a directive after the one before it."""
-        before = self._last.get('') or self._input
-        for field in ('subject_id', 'subjects_dir'):
-            self.workflow.connect(before, field, node, field)
-        for stage in own:
-            for field, image in _images(stage.name).items():
-                self.workflow.connect(self._input, field, node, image)
-        self._last[''] = node
-
-    def finish(self) -> None:
-        """Connect what was made to the ``outputnode``."""
-        fields = [*OUTPUTS, 'subject_id', 'subjects_dir']
-        output = Node(IdentityInterface(fields=fields), name='outputnode')
-        last = self._last.get('') or self._last.get('rh') or self._last.get('lh') or self._input
-        for field in ('subject_id', 'subjects_dir'):
-            self.workflow.connect(last, field, output, field)
-        for field, path in MADE.items():
-            if path in self._made:
-                self.workflow.connect(*self._made[path], output, field)
-        if all(path in self._made for path in SURFACES):
-            both = Node(Merge(len(SURFACES)), name='surfaces')
-            for number, path in enumerate(SURFACES, 1):
-                self.workflow.connect(*self._made[path], both, f'in{number}')
-            self.workflow.connect(both, 'out', output, 'surfaces')
-
-
-def _images(stage_name: str) -> dict[str, str]:
-    """Images that a stage imports: fields of the ``inputnode``, and its own."""
-    known = {
-        'input': {'t1w': 'T1_files'},
-        't2-input': {'t2w': 'T2_file'},
-        'flair-input': {'flair': 'FLAIR_file'},
-    }
-    return known.get(stage_name, {})
 
 
 class Recon(NamedTuple):

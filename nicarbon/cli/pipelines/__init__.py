@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from ...bids import Session
 from ...errors import UsageError
 from ...stage import Stage
-from ..options import FREESURFER, Options
+from ..options import FASTSURFER, FREESURFER, SURFERS, Options
 
 __all__ = ['Pipeline', 'choose']
 
@@ -86,8 +86,8 @@ def choose(options: Options, environ: Mapping[str, str] = os.environ) -> Pipelin
     Parameters
     ----------
     options : Options
-        With ``auto``, FreeSurfer where ``FREESURFER_HOME`` is set, the embedded one
-        elsewhere.
+        With ``auto``, FastSurfer where its folder is named, FreeSurfer where
+        ``FREESURFER_HOME`` is set, the embedded one elsewhere.
     environ : mapping
 
     Returns
@@ -99,23 +99,43 @@ def choose(options: Options, environ: Mapping[str, str] = os.environ) -> Pipelin
     NicarbonError
         When it is not on this machine.
     """
-    name = options.pipeline
-    if name == 'auto':
-        name = 'freesurfer' if environ.get('FREESURFER_HOME') else 'structural'
+    name = options.pipeline if options.pipeline != 'auto' else _found(options, environ)
+    _refuse(options, name)
+    if name == 'fastsurfer':
+        from .fastsurfer import FastSurferPipeline
+
+        return FastSurferPipeline.of(options, environ)
     if name == 'freesurfer':
         from .freesurfer import FreeSurferPipeline
 
         return FreeSurferPipeline.of(options, environ)
     from .structural import StructuralPipeline
 
-    _refuse(options)
     return StructuralPipeline(options)
 
 
-def _refuse(options: Options) -> None:
+def _found(options: Options, environ: Mapping[str, str]) -> str:
+    """The best of what is there."""
+    if options.fastsurfer_home or environ.get('FASTSURFER_HOME'):
+        return 'fastsurfer'
+    return 'freesurfer' if environ.get('FREESURFER_HOME') else 'structural'
+
+
+OPTIONS = {
+    'freesurfer': {SURFERS, FREESURFER},
+    'fastsurfer': {SURFERS, FASTSURFER},
+}
+"""Groups of options that not all pipelines have."""
+
+
+def _refuse(options: Options, pipeline: str) -> None:
     """Options that have no meaning here would be ignored in silence."""
+    others = set[str]().union(*OPTIONS.values()) - OPTIONS.get(pipeline, set())
     for each in fields(Options):
-        if each.metadata['group'] == FREESURFER and getattr(options, each.name) != each.default:
+        group = each.metadata['group']
+        if group in others and getattr(options, each.name) != each.default:
             raise UsageError(
-                f'{each.metadata["names"][0]} is for --pipeline freesurfer, not for structural'
+                f'{each.metadata["names"][0]} is for --pipeline '
+                f'{" and ".join(name for name in OPTIONS if group in OPTIONS[name])}, '
+                f'not for {pipeline}'
             )

@@ -6,25 +6,22 @@ import os
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from ... import freesurfer, progress
 from ...bids import Session, with_second
-from ...errors import BusyError, UsageError
+from ...errors import UsageError
 from ...freesurfer import DIRECTIVES, FreeSurfer, Second
 from ...stage import Stage, stages
 from ..options import Options
+from .places import require_idle, require_places
 
 __all__ = ['FreeSurferPipeline']
 
 SUBMILLIMETRE = 0.99
 """Largest voxel edge, in mm, of images that are conformed to their own size, not to 1 mm
 (``-cm``)."""
-
-TESLA = (2.5, 3.5)
-"""Field strengths for which recon-all has an atlas of its own (``-3T``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +109,7 @@ class FreeSurferPipeline:
         """Refuse what is known to stop recon-all."""
         licence = self.options.fs_license_file
         folder = self.subjects_dir(out_dir)
-        if bids_dir == folder or bids_dir in folder.parents:
-            raise UsageError(f'--fs-subjects-dir {folder} is inside BIDS_DIR: it is written to')
-        if folder == out_dir:
-            raise UsageError(
-                f'--fs-subjects-dir {folder} is OUT_DIR, which has folders of these names: '
-                'choose one of its own, such as OUT_DIR/freesurfer'
-            )
+        require_places(folder, bids_dir, out_dir)
         environ = {**self.environ, **freesurfer.environment(self.freesurfer, None, self.environ)}
         names = [session.name for session in sessions]
         freesurfer.require(self.freesurfer, folder, names, licence, environ)
@@ -127,7 +118,7 @@ class FreeSurferPipeline:
                 if ' ' in str(path):
                     raise UsageError(f'{path}: recon-all cannot take a path with blanks')
             self._require_inputs(session, folder / session.name)
-        _require_idle(folder, names)
+        require_idle(['recon-all'], folder, names)
 
     def _require_inputs(self, session: Session, folder: Path) -> None:
         """What stages need that are not run before them must be there."""
@@ -166,9 +157,8 @@ class FreeSurferPipeline:
 
     def _flags(self, session: Session) -> tuple[str, ...]:
         """What the images say of how they must be treated, unless the options say it."""
-        at_3t = session.tesla is not None and TESLA[0] <= session.tesla <= TESLA[1]
         wanted = {
-            '-3T': self.options.three_tesla or at_3t,
+            '-3T': self.options.three_tesla or freesurfer.is_3t(session.tesla),
             '-cm': not self.options.no_submm_recon and _largest_voxel(session) <= SUBMILLIMETRE,
         }
         return tuple(flag for flag, yes in wanted.items() if yes)
@@ -215,23 +205,3 @@ def _largest_voxel(session: Session) -> float:
         return max(max(map(float, nib.load(path).header.get_zooms()[:3])) for path in session.t1w)
     except (ImageFileError, HeaderDataError, OSError, ValueError, EOFError, zlib.error):
         return 1.0
-
-
-def _require_idle(folder: Path, names: Sequence[str]) -> None:
-    """A run that was killed may have left a recon-all at work, which nobody waits for."""
-    import psutil
-
-    for process in psutil.process_iter(['cmdline']):
-        words = process.info['cmdline'] or []
-        if not any(word.endswith('/recon-all') or word == 'recon-all' for word in words):
-            continue
-        for name in names:
-            if _follows(words, '-s', name) and _follows(words, '-sd', str(folder)):
-                raise BusyError(
-                    f'recon-all (process {process.pid}) is at work on {folder / name}: '
-                    f'wait for it, or end it with kill {process.pid}'
-                )
-
-
-def _follows(words: Sequence[str], flag: str, value: str) -> bool:
-    return any(pair == (flag, value) for pair in pairwise(words))

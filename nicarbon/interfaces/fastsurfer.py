@@ -1,0 +1,274 @@
+"""The modules of FastSurfer as Nipype interfaces, one class each.
+
+Each runs the program that ``run_fastsurfer.sh`` runs, with the same arguments, and records
+what it used. What it prints while it runs tells its parts apart: the networks of the three
+planes, the banners of recon-surf and the stages of recon-all within it. Any of them works
+alone in any workflow, and ``FASTSURFER_HOME`` says which version's arguments they take.
+
+>>> HypVINN.__doc__.splitlines()[0]
+'HypVINN: ``HypVINN/run_prediction.py``.'
+
+A module that is through already is not run again. One whose outputs are not all there in
+the end has failed, whatever its exit code says.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nipype.interfaces.base import (
+    CommandLine,
+    CommandLineInputSpec,
+    Directory,
+    File,
+    isdefined,
+    traits,
+)
+
+from .. import fastsurfer, progress
+from ..aware import carbon_aware
+from ..errors import StageError
+from ..fastsurfer import FastSurfer
+from ..readers.fastsurfer import Line, commands, failure, parts
+from ..run import divided, ran, reused
+from ..stage import Stage, find_stage, variants, words
+from ..stage import parts as parts_of
+from .process import follow
+from .staged import outputs, stage_class
+
+__all__ = ['ASegDKT', 'BiasField', 'CerebNet', 'HypVINN', 'ReconSurf', 'SegStats', 'Talairach']
+
+CLOCK_SECONDS = 2.0
+"""File systems keep times that coarsely (FAT), so what is so much too old may be new."""
+
+
+class _Inputs(CommandLineInputSpec):  # type: ignore[misc]
+    """What every module takes."""
+
+    subject_id = traits.Str(mandatory=True, desc="subject's folder")
+    subjects_dir = Directory(exists=True, mandatory=True, desc='SUBJECTS_DIR')
+    python = traits.Str(
+        'python3', usedefault=True, nohash=True, desc='Python that has what FastSurfer needs'
+    )
+    num_threads = traits.Range(
+        low=1, value=1, usedefault=True, nohash=True, desc='threads of each program'
+    )
+
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    '{T1_file}': {'T1_file': File(exists=True, mandatory=True, desc='T1w image')},
+    '{device}': {'device': traits.Str('auto', usedefault=True, desc='auto, cpu, cuda or cuda:N')},
+    '{viewagg_device}': {
+        'viewagg_device': traits.Str(
+            'auto', usedefault=True, desc='where the views are aggregated'
+        )
+    },
+    '{batch_size}': {
+        'batch_size': traits.Range(low=1, value=1, usedefault=True, desc='slices at once')
+    },
+    '{vox_size}': {'vox_size': traits.Str('min', usedefault=True, desc='min, or 0.7 to 1 (mm)')},
+    '{three_tesla}': {
+        'three_tesla': traits.Bool(False, usedefault=True, desc='3T Talairach atlas')
+    },
+    '{flags}': {'flags': traits.List(traits.Str, desc='further flags, such as --3T')},
+    '{allow_root}': {
+        'allow_root': traits.Bool(False, usedefault=True, nohash=True, desc='run as root')
+    },
+}
+"""Inputs of the modules whose arguments have these words."""
+
+
+class Module(CommandLine):  # type: ignore[misc]
+    """One module of FastSurfer; the classes here are made of it.
+
+    Attributes
+    ----------
+    stage_name : str
+        Name of the stage in the table.
+    """
+
+    _cmd = 'FastSurfer'
+    _ldd = False
+    input_spec = _Inputs
+    stage_name = ''
+
+    @property
+    def stage(self) -> Stage:
+        """The stage in the installed version."""
+        named = 'FASTSURFER_HOME' in os.environ
+        version = fastsurfer.find().minor if named else None
+        return find_stage('fastsurfer', self.stage_name, version=version)
+
+    @property
+    def folder(self) -> Path:
+        """The subject's."""
+        return Path(self.inputs.subjects_dir, self.inputs.subject_id)
+
+    @property
+    def cmdline(self) -> str:
+        """The command, as it could be pasted into a shell."""
+        self._check_mandatory_inputs()
+        return shlex.join(self._words(fastsurfer.find()))
+
+    def _words(self, installed: FastSurfer) -> list[str]:
+        stage = self.stage
+        program = [str(installed.home / stage.program)]
+        python = shlex.split(self.inputs.python) if stage.program.endswith('.py') else []
+        settings = self._settings(installed, stage)
+        given = [word for each in stage.arguments for word in self._given(each, settings)]
+        return [*python, *program, *given]
+
+    def _settings(self, installed: FastSurfer, stage: Stage) -> dict[str, str]:
+        """What words in braces stand for."""
+        folder, own = self.folder, self.inputs.get()
+        files = {name: str(folder / stage.path(name)) for name in (*stage.needs, *stage.makes)}
+        return {
+            **{name: str(value) for name, value in own.items() if isdefined(value)},
+            **files,
+            'home': str(installed.home),
+            'subject': str(folder),
+            'seg_log': str(folder / 'scripts' / 'deep-seg.log'),
+            'threads': str(self.inputs.num_threads),
+            'three_tesla': str(own.get('three_tesla', False)).lower(),
+        }
+
+    def _given(self, argument: str, settings: dict[str, str]) -> Iterator[str]:
+        """Words that one argument of the table stands for."""
+        if argument == '{allow_root}':
+            yield from ['--allow_root'] if self.inputs.allow_root else []
+        elif argument == '{flags}':
+            yield from self.inputs.flags if isdefined(self.inputs.flags) else []
+        elif argument.startswith('{*'):
+            yield from words('fastsurfer', argument.strip('{*}'))
+        else:
+            yield argument.format_map(settings)
+
+    def _run_interface(self, runtime: Any, correct_return_codes: Any = (0,)) -> Any:
+        stage, folder = self.stage, self.folder
+        image = getattr(self.inputs, 'T1_file', None)
+        told = progress.note([image] if image else [], [])
+        progress.check(stage, folder, told)
+        if progress.finished(stage, folder):
+            reused(progress.made_at(stage, folder))
+            return runtime
+        with progress.working(stage, folder, told, imports=stage.name == 'asegdkt'):
+            self._run(stage, runtime, correct_return_codes)
+        return runtime
+
+    def _run(self, stage: Stage, runtime: Any, correct: Any) -> None:
+        """Run the program, and see whether it did what it was to do."""
+        installed = fastsurfer.find()
+        called = self._words(installed)
+        began, lines = time.time(), list[Line]()
+        runtime.cmdline = shlex.join(called)
+        try:
+            runtime.returncode = follow(
+                called, self._environ(installed, runtime), _cwd(called, stage), lines.append
+            )
+        finally:
+            runtime.stdout = '\n'.join(text for _, text in lines)
+            divided(parts(lines, parts_of('fastsurfer', stage.name), time.monotonic()))
+            ran(commands(lines))
+        why = '' if runtime.returncode in correct else f'exit code {runtime.returncode}'
+        why = why or _missing(stage, self.folder, began)
+        if why:
+            raise StageError(self._complaint(stage, why, lines))
+
+    def _environ(self, installed: FastSurfer, runtime: Any) -> dict[str, str]:
+        environ = {**runtime.environ, **fastsurfer.environment(installed, runtime.environ)}
+        environ |= fastsurfer.threads(self.inputs.num_threads)
+        # Dates in the log of recon-surf are in the words of the locale.
+        environ |= {'LC_ALL': 'C', 'SUBJECTS_DIR': self.inputs.subjects_dir}
+        asked = {getattr(self.inputs, name, 'cpu') for name in ('device', 'viewagg_device')}
+        if asked == {'cpu'}:
+            # Nothing shall open a GPU that nobody asked for, not even to look at it.
+            environ['CUDA_VISIBLE_DEVICES'] = '-1'
+        return environ
+
+    def _complaint(self, stage: Stage, why: str, lines: list[Line]) -> str:
+        """Why it failed, in one line; its log says the rest."""
+        name = 'recon-surf.log' if stage.group == 'surf' else 'deep-seg.log'
+        said = failure(lines)
+        return (
+            f'{stage.title} of {self.inputs.subject_id}: {f"{said} ({why})" if said else why} '
+            f'(see {self.folder / "scripts" / name})'
+        )
+
+    def _list_outputs(self) -> dict[str, Any]:
+        return outputs(self.stage, self.output_spec().get(), self.folder)
+
+
+def _cwd(called: list[str], stage: Stage) -> Path | None:
+    """Shell scripts are called in their own folder, as run_fastsurfer.sh does."""
+    return Path(called[0]).parent if stage.program.endswith('.sh') else None
+
+
+def _missing(stage: Stage, folder: Path, since: float) -> str:
+    """What was not made, or is there from before: some modules end well after an error."""
+    for path in (folder / stage.path(name) for name in stage.makes):
+        if not path.exists():
+            return f'{path.relative_to(folder)} was not made'
+        if path.stat().st_mtime < since - CLOCK_SECONDS:
+            return f'{path.relative_to(folder)} was not made anew'
+    return ''
+
+
+def _module(class_name: str, name: str) -> Any:
+    rows = variants('fastsurfer', name)
+    own = {
+        trait: kind
+        for word, fields in SETTINGS.items()
+        if any(word in row.arguments for row in rows)
+        for trait, kind in fields.items()
+    }
+    names = {'__module__': __name__, '__qualname__': f'{class_name}.inputs'}
+    spec = type('inputs', (_Inputs,), {**names, **own})
+    members = {'__doc__': _help(rows), 'stage_name': name}
+    return carbon_aware(stage_class(__name__, class_name, Module, rows, spec, members))
+
+
+def _help(rows: tuple[Stage, ...]) -> str:
+    newest = rows[0]
+    device = 'Runs on a GPU or a CPU.' if newest.gpu else 'Runs on a CPU.'
+    what = 'FreeSurfer and its licence' if newest.group != 'seg' else 'no FreeSurfer'
+    return f'{newest.title}: ``{newest.program}``.\n\n{device} Needs {what}.'
+
+
+ASegDKT = _module('ASegDKT', 'asegdkt')
+BiasField = _module('BiasField', 'biasfield')
+Talairach = _module('Talairach', 'tal_reg')
+SegStats = _module('SegStats', 'asegdkt-stats')
+CerebNet = _module('CerebNet', 'cereb')
+HypVINN = _module('HypVINN', 'hypothal')
+ReconSurf = _module('ReconSurf', 'recon-surf')
+
+
+def of_stage(name: str) -> type[Module]:
+    """The class of a stage, by its name in the table.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    type
+
+    Examples
+    --------
+    >>> of_stage('hypothal').__name__
+    'HypVINN'
+    """
+    return _CLASSES[name]
+
+
+_CLASSES: dict[str, type[Module]] = {
+    each.stage_name: each
+    for each in list(globals().values())
+    if isinstance(each, type) and issubclass(each, Module) and each.stage_name
+}
