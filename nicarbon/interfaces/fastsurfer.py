@@ -165,10 +165,10 @@ class Module(CommandLine):  # type: ignore[misc]
         installed = fastsurfer.find()
         called = self._words(installed)
         began, lines = time.time(), list[Line]()
-        runtime.cmdline = shlex.join(called)
+        runtime.cmdline, runtime.stdout, runtime.stderr = shlex.join(called), '', ''
         try:
             runtime.returncode = follow(
-                called, self._environ(installed, runtime), _cwd(called, stage), lines.append
+                called, self._variables(installed, runtime), _cwd(called, stage), lines.append
             )
         finally:
             runtime.stdout = '\n'.join(text for _, text in lines)
@@ -179,7 +179,7 @@ class Module(CommandLine):  # type: ignore[misc]
         if why:
             raise StageError(self._complaint(stage, why, lines))
 
-    def _environ(self, installed: FastSurfer, runtime: Any) -> dict[str, str]:
+    def _variables(self, installed: FastSurfer, runtime: Any) -> dict[str, str]:
         environ = {**runtime.environ, **fastsurfer.environment(installed, runtime.environ)}
         environ |= fastsurfer.threads(self.inputs.num_threads)
         # Dates in the log of recon-surf are in the words of the locale.
