@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / 'nicarbon'
 
 VALUES = {'entry', 'series', 'errors', 'stage', 'ledger', 'quantity', 'timeline', 'charge'}
 VALUES |= {'overhead', 'complete', 'split', 'share', 'account', 'summary', 'programs'}
+VALUES |= {'gpu', 'phases'}
 SEEING = {'checkpoint', 'sampler', 'entry', 'series', 'errors', 'ledger', 'host', 'meters'}
 SEEING |= {'cputime'}
 SEEING |= {'watch'}
@@ -65,16 +66,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     'workflows': {'errors', 'stage', 'aware', 'fastsurfer', 'freesurfer', 'interfaces', 'bids'},
     'timeline': {'entry', 'errors', 'series'},
     'charge': {'entry', 'errors'},
+    'gpu': {'charge'},
     'overhead': {'entry', 'series', 'charge'},
     'complete': {'entry', 'series', 'timeline'},
-    'split': {'account', 'charge', 'complete', 'entry', 'overhead', 'timeline'},
-    'share': {'entry', 'errors', 'series', 'timeline', 'split'},
+    'split': {'account', 'charge', 'complete', 'entry', 'gpu', 'overhead', 'timeline'},
+    'share': {'entry', 'errors', 'gpu', 'series', 'timeline', 'split'},
     'account': {'entry', 'errors', 'quantity'},
     'summary': {'entry', 'share', 'account'},
     'grids': {'errors', 'account'},
     'bids': {'entity', 'entry', 'errors', 'stage', 'account'},
-    'programs': {'entry', 'series', 'share'},
-    'sidecar': {'account', 'entry', 'host', 'programs', 'share', 'summary'},
+    'phases': {'account', 'gpu', 'share', 'split', 'summary'},
+    'programs': {'charge', 'entry', 'series', 'share'},
+    'sidecar': {'account', 'entry', 'host', 'phases', 'programs', 'share', 'summary'},
     'report': VALUES | {'bids', 'scenario', 'host'},
     'demo': {'errors', 'anatomy'},
     'cli': {'*'},

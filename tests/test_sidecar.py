@@ -39,6 +39,12 @@ KEYS_OF_VERSION = {
     'energy_gpu energy_rest energy_dynamic energy_active energy_exclusive tier carbon '
     'carbon_low carbon_high run_id host error '
     'SchemaVersion Description Sources Energy Footprint Lost Outcomes Balance Hosts Provenance',
+    3: 'subject session stage node outcome started duration cpu_time host_cpu_time '
+    'reserved_cores reserved_memory energy energy_low energy_high energy_cpu energy_dram '
+    'energy_gpu energy_rest gpu_duration gpu_time energy_with_gpu energy_without_gpu '
+    'energy_dynamic energy_active energy_exclusive tier carbon carbon_low carbon_high run_id '
+    'host error SchemaVersion Description Sources Energy Footprint Lost GPU Outcomes Balance '
+    'Hosts Provenance',
 }
 
 KEYS_OF_COMMANDS = {

@@ -34,8 +34,8 @@ from .. import fastsurfer, progress
 from ..aware import carbon_aware
 from ..errors import StageError
 from ..fastsurfer import FastSurfer
-from ..readers.fastsurfer import Line, commands, failure, parts
-from ..run import divided, ran, reused
+from ..readers.fastsurfer import Line, Turns, commands, failure
+from ..run import divided, edge, ran, reused
 from ..stage import Stage, find_stage, variants, words
 from ..stage import parts as parts_of
 from .process import follow
@@ -164,15 +164,21 @@ class Module(CommandLine):  # type: ignore[misc]
         """Run the program, and see whether it did what it was to do."""
         installed = fastsurfer.find()
         called = self._words(installed)
-        began, lines = time.time(), list[Line]()
+        began, lines, turns = time.time(), list[Line](), Turns(parts_of('fastsurfer', stage.name))
+
+        def tell(line: Line) -> None:
+            lines.append(line)
+            if turns.read(line):
+                edge()
+
         runtime.cmdline, runtime.stdout, runtime.stderr = shlex.join(called), '', ''
         try:
             runtime.returncode = follow(
-                called, self._variables(installed, runtime), _cwd(called, stage), lines.append
+                called, self._variables(installed, runtime), _cwd(called, stage), tell
             )
         finally:
             runtime.stdout = '\n'.join(text for _, text in lines)
-            divided(parts(lines, parts_of('fastsurfer', stage.name), time.monotonic()))
+            divided(turns.parts(time.monotonic()))
             ran(commands(lines))
         why = '' if runtime.returncode in correct else f'exit code {runtime.returncode}'
         why = why or _missing(stage, self.folder, began)

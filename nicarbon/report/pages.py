@@ -21,6 +21,7 @@ from .balances import BalanceView, balance_view
 from .cards import assumptions, cards, components
 from .context import Context, Option
 from .figures.svg import clean
+from .gpus import gpu_table
 from .methods import citations, methods
 from .numbers import is_complete, label, spread_of, unusual, was_seen
 from .programs import programs_table
@@ -82,6 +83,7 @@ def subject_page(
             )
             for one in summaries
         ],
+        gpus=gpu_table(total, titles) if total else None,
         policies=policies(total) if total and was_seen(total) else [],
         balances=_balances(context, runs, subject),
         timelines=_timelines(runs, shares, titles, subject),
@@ -140,6 +142,7 @@ def group_page(
         dots=draw.by_subject(subjects, links),
         subjects=subjects_table(subjects, links),
         unusual=None if far is None else [(label(o), links.get(o.subject, '')) for o in far],
+        gpus=gpu_table(dataset, titles),
         lost=lost_sentence(dataset),
         failures=_failures(dataset, titles),
         cached=dataset.outcomes.get('cached', 0),
