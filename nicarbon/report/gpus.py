@@ -90,9 +90,9 @@ def held_sentence(whole: Phases | None) -> str:
     joules = whole.gpu.footprint.joules + whole.cpu.footprint.joules
     energy = percent(whole.gpu.footprint.joules / joules) if joules else 'none'
     return (
-        f'GPU time was {duration(whole.gpu_seconds)}{days}, of those who shared one at once each '
-        f'its part. Stages held a GPU for {percent(whole.gpu.seconds / seconds)} of their time, '
-        f'in which they used {energy} of their energy.'
+        f'GPUs were held for {duration(whole.gpu_seconds)}{days} in all. Stages held one for '
+        f'{percent(whole.gpu.seconds / seconds)} of their time, and used {energy} of their '
+        'energy in it.'
     )
 
 
