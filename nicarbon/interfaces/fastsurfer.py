@@ -189,6 +189,7 @@ class Module(CommandLine):  # type: ignore[misc]
                 edge()
 
         runtime.cmdline, runtime.stdout, runtime.stderr = shlex.join(called), '', ''
+        runtime.success_codes = correct
         try:
             runtime.returncode = follow(
                 called, self._variables(installed, runtime), _cwd(called, stage), tell

@@ -28,6 +28,10 @@ CALLERS = re.compile(r'(?:^|/)(?:recon-all|.*\.cmdf|.*\.sh)$')
 """Programs that run others, each of which is timed on its own."""
 
 
+BETWEEN_SECONDS = 0.1
+"""What passes between two parts, if it is no longer than that, belongs to the first."""
+
+
 class Line(NamedTuple):
     """One line of output.
 
@@ -106,9 +110,14 @@ class Turns:
             begins or its own end is told. After a stage of recon-all, the part that
             called it goes on.
         """
+        turns = [
+            (name, start)
+            for (name, start), (_, stop) in itertools.pairwise([*self._found, ('', end)])
+            if name or stop - start >= BETWEEN_SECONDS
+        ]
         return [
             Part(name, start, stop - start)
-            for (name, start), (_, stop) in itertools.pairwise([*self._found, ('', end)])
+            for (name, start), (_, stop) in itertools.pairwise([*turns, ('', end)])
             if name and stop > start
         ]
 

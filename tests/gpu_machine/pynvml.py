@@ -17,16 +17,16 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 
-def real():
-    """The bindings that this module stands before."""
+def load_real() -> None:
+    """Take the bindings that this module stands before in its place."""
     path = [each for each in sys.path if Path(each or '.').resolve() != HERE]
     spec = importlib.machinery.PathFinder.find_spec('pynvml', path)
-    module = importlib.util.module_from_spec(spec)
+    # By its name, under which the bindings add their exceptions to themselves.
+    module = sys.modules[__name__] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
 
 
-sys.modules[__name__] = real()
+load_real()
 sys.path.append(str(HERE.parent))
 
 from driver import IDLE_WATTS, PERCENT_WATTS  # noqa: E402
