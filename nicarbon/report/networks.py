@@ -51,6 +51,11 @@ class NetworksTable:
     counters: tuple[str, ...]
     voxels: tuple[int, ...]
 
+    @property
+    def torch_only(self) -> bool:
+        """Whether PyTorch's own counter counted all; other ones see other layers."""
+        return all(counter.startswith('torch.') for counter in self.counters)
+
 
 def networks_table(
     counted: Sequence[Network], summary: Summary, titles: Mapping[str, str]
