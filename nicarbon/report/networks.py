@@ -194,8 +194,8 @@ def giga(macs: int) -> str:
 
     Examples
     --------
-    >>> giga(45_549_519_872), giga(34_949_000_000_000)
-    ('45.55', '34 949')
+    >>> giga(7_639_662_592), giga(34_948_678_156_288)
+    ('7.640', '34 949')
     """
     value = macs / GIGA
-    return grouped(round(value)) if value >= 1000 else f'{value:.4g}'
+    return grouped(round(value)) if value >= 1000 else f'{value:#.4g}'
