@@ -83,9 +83,12 @@ def counter() -> tuple[str, Callable[[Any, Any, Any], int]]:
     try:
         from torch.utils.flop_counter import FlopCounterMode  # PyTorch 2.1
     except ImportError:
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        return f'ptflops {version("ptflops")}', _by_ptflops
+        try:
+            return f'ptflops {version("ptflops")}', _by_ptflops
+        except PackageNotFoundError:
+            raise ImportError('it has neither PyTorch 2.1 or later nor ptflops') from None
 
     def by_torch(module: Any, image: Any, given: Any) -> int:
         mode = FlopCounterMode(display=False)
