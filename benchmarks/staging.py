@@ -22,7 +22,7 @@ def compared(folder: Path) -> Table:
     """One call, three calls, and one for each stage and hemisphere; no stage works at all."""
     sys.path.insert(0, str(TESTS))
     import freesurfer_stand_in as stand_in
-    from test_freesurfer import make_dataset
+    from laboratory import make_dataset
 
     (folder / 'bids').mkdir(parents=True)
     dataset = make_dataset(folder / 'bids')

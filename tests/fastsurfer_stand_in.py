@@ -7,11 +7,12 @@ are a few bytes of text, or of gzip.
 True of it, as of the real one
     Names of programs and files; which arguments each version knows (argparse's error and
     exit code 2 for others); what is printed, on which stream and into which log, in which
-    order; the order of the three planes; threads, all hardware threads where nothing else
-    is said; weights that must be there; root that is refused; HypVINN, which ends well
-    after an error; recon-surf.sh, which refuses a subject that it has begun before, or
-    another FreeSurfer, prints a banner for each step, times programs by ``fs_time`` and
-    calls recon-all for some.
+    order; the order of the three planes; threads, of networks and statistics all hardware
+    threads where no flag says otherwise; weights that must be there; root that is refused;
+    HypVINN, and FastSurferVINN without memory, which end well after an error;
+    recon-surf.sh, which refuses a subject that it has begun before, or another FreeSurfer,
+    prints a banner for each step, times programs by ``fs_time`` and calls recon-all for
+    some, for the volume with its lock.
 
 True of it alone
     What every module and plane costs is known. It burns CPU until its own clock says that
@@ -39,6 +40,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -166,9 +168,10 @@ def work(
     parts : mapping, optional
         By name of a module (``biasfield``), of a plane (``asegdkt.axial``) or of a step of
         recon-surf (``recon-surf.orig``). Of each: ``cpu_seconds``; ``threads`` to burn in,
-        at most those that the module was given; ``fails`` (an exit code) or ``hangs``
-        (a file to make), which befalls it when half of its work is done; of HypVINN
-        ``loses``, an error after which it ends well and leaves nothing.
+        at most those that the module was given; ``fails`` (an exit code), of planes after
+        their work; ``hangs`` (a file to make) when half of it is done. Of HypVINN ``loses``,
+        and of planes ``memory``, an error after which it ends well and leaves nothing; of
+        ``asegdkt`` itself ``small``, a segmentation of which it only warns.
     **default : float or int
         The same, of those that are not named.
 
@@ -189,6 +192,16 @@ def truth(folder: Path) -> list[dict[str, Any]]:
     return [line for line in map(json.loads, lines) if line['kind'] == 'module']
 
 
-def python() -> str:
-    """The Python that the modules are run by."""
-    return f'{sys.executable} -s' if ' ' not in sys.executable else os.fspath('python3')
+def call(
+    env: Mapping[str, str], name: str, *words: object, timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """Run a module of an installation to its end, by its name in ``MODULES`` or ``SCRIPTS``."""
+    program = Path(env['FASTSURFER_HOME'], {**MODULES, **SCRIPTS}[name])
+    return subprocess.run(
+        [program, *map(str, words)],
+        env={**os.environ, **env},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import os
 import pickle
 import subprocess
@@ -13,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import freesurfer_stand_in as stand_in
+import laboratory
 import nibabel as nib
 import numpy as np
 import pytest
@@ -378,33 +378,12 @@ def _reaches(graph, a, b) -> bool:
 
 @pytest.fixture(scope='module')
 def dataset(tmp_path_factory):
-    return make_dataset(tmp_path_factory.mktemp('bids'))
-
-
-def make_dataset(root: Path, subjects: tuple[str, ...] = ('01',)) -> Path:
-    (root / 'dataset_description.json').write_text(
-        json.dumps({'Name': 'small', 'BIDSVersion': '1.10.0'})
-    )
-    for subject in subjects:
-        folder = root / f'sub-{subject}' / 'anat'
-        folder.mkdir(parents=True)
-        image = nib.Nifti1Image(np.zeros((4, 4, 4), 'i2'), np.eye(4))
-        nib.save(image, folder / f'sub-{subject}_T1w.nii.gz')
-    return root
+    return laboratory.make_dataset(tmp_path_factory.mktemp('bids'))
 
 
 def refused(dataset: Path, tmp_path: Path, env: dict[str, str], *words: object) -> tuple[int, str]:
     """Exit code and the only line of what must not start any work."""
-    out = tmp_path / 'out'
-    done = nicarbon(
-        dataset, out, 'participant', '-w', tmp_path / 'work', '--pipeline', 'freesurfer', *words,
-        cwd=tmp_path, **env,
-    )  # fmt: skip
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith('nicarbon: error: ')
-    assert not list(out.glob('logs/*')), 'work was started'
-    return done.returncode, lines[0]
+    return laboratory.refused('freesurfer', dataset, tmp_path, env, *words)
 
 
 def test_no_freesurfer(dataset, tmp_path):

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
-import subprocess
-import time
 from collections import Counter
 from pathlib import Path
 
 import freesurfer_stand_in as stand_in
 import pytest
-from command import NICARBON, nicarbon
-from test_freesurfer import make_dataset
+from command import nicarbon
+from laboratory import OF_NIPYPE, Laboratory, files, read_tsv
 
 from nicarbon import ledger
 from nicarbon.freesurfer import selected
@@ -24,35 +19,17 @@ pytestmark = pytest.mark.slow
 
 KEYS = [stage.key for stage in selected(7)]
 
-OF_NIPYPE = 0.3
-"""CPU seconds that a node uses beside recon-all: Nipype's hashing, pickling and shell."""
 
-
-class Lab:
+class Lab(Laboratory):
     """A folder with a dataset, a stand-in, and what came out."""
 
-    def __init__(self, root: Path, subjects: tuple[str, ...] = ('01',), **home) -> None:
-        self.root, self.out = root, root / 'out'
-        (root / 'bids').mkdir()
-        self.bids = make_dataset(root / 'bids', subjects)
-        self.env = stand_in.install(root / 'home', **home)
+    tool = 'freesurfer'
 
-    def command(self, *words: object) -> list[str]:
-        all_words = (self.bids, self.out, 'participant', '-w', self.root / 'work', '--nprocs', 2)
-        return [str(word) for word in (*all_words, *words)]
+    def __init__(self, root: Path, subjects: tuple[str, ...] = ('01',), **home) -> None:
+        super().__init__(root, stand_in.install(root / 'home', **home), subjects)
 
     def run(self, *words: object, work: dict[str, str] | None = None):
-        env = self.env | (work or stand_in.work(self.root))
-        return nicarbon(*self.command(*words), cwd=self.root, **env)
-
-    @property
-    def subject(self) -> Path:
-        return self.out / 'freesurfer' / 'sub-01'
-
-    def entries(self, run: int = -1) -> list:
-        entries, warnings = ledger.read(ledger.folders(self.out)[run])
-        assert warnings == []
-        return entries
+        return super().run(*words, work=work or stand_in.work(self.root))
 
     def truth(self, kind: str) -> list[dict]:
         return [line for line in stand_in.truth(self.root) if line['kind'] == kind]
@@ -127,11 +104,6 @@ def test_programs_are_child_rows_and_add_nothing(finished):
     assert 'mri_ca_register' not in json.dumps(total)
 
 
-def read_tsv(path: Path) -> list[dict[str, str]]:
-    head, *lines = (line.split('\t') for line in path.read_text().splitlines())
-    return [dict(zip(head, line, strict=True)) for line in lines]
-
-
 def test_files_are_those_of_one_call(finished, tmp_path):
     words = ('-s', 'sub-01', '-sd', tmp_path, '-i', next(finished.bids.rglob('*.nii.gz')), '-all')
     assert stand_in.call(finished.env, *words).returncode == 0
@@ -139,12 +111,6 @@ def test_files_are_those_of_one_call(finished, tmp_path):
     extra = {path for path in ours if path.startswith('touch/nicarbon.')}
     assert ours - extra == files(tmp_path / 'sub-01')
     assert len(extra) == len([stage for stage in selected(7) if not stage.touch])
-
-
-def files(folder: Path) -> set[str]:
-    """All but what tells of the calls themselves."""
-    found = {str(path.relative_to(folder)) for path in folder.rglob('*') if not path.is_dir()}
-    return {path for path in found if not path.endswith(('.bak', 'expert-options'))}
 
 
 def test_nothing_that_is_finished_is_run_again(finished):
@@ -214,40 +180,9 @@ def test_killed_at_every_stage_and_resumed(tmp_path):
 
 def kill_in_next(lab: Lab, keys: list[str]) -> set[str]:
     """Run until one of these stages hangs, or one in each hemisphere, and kill all there is."""
-    marks = lab.root / 'hanging'
-    shutil.rmtree(marks, ignore_errors=True)
-    marks.mkdir()
-    hang = {key: {'hangs': str(marks / key)} for key in keys}
-    env = lab.env | stand_in.work(lab.root, hang)
-    with subprocess.Popen(
-        [NICARBON, *lab.command()], env=env, cwd=lab.root, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, start_new_session=True,
-    ) as process:  # fmt: skip
-        try:
-            wait_until(lambda: any(marks.iterdir()) or process.poll() is not None, 60)
-            assert process.poll() is None, process.stderr.read().decode()
-            # So that a window has been written, and the other hemisphere hangs too.
-            time.sleep(0.6)
-        finally:
-            kill_session(process.pid)
-    return {mark.name for mark in marks.iterdir()}
-
-
-def wait_until(true, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, 'it took too long'
-        time.sleep(0.02)
-
-
-def kill_session(session: int) -> None:
-    """All processes of a session, whatever their groups."""
-    for path in Path('/proc').glob('[0-9]*/stat'):
-        try:
-            if path.read_text().rpartition(')')[2].split()[3] == str(session):
-                os.kill(int(path.parent.name), signal.SIGKILL)
-        except (OSError, IndexError):
-            continue
+    return lab.kill(
+        lambda marks: stand_in.work(lab.root, {key: {'hangs': str(marks / key)} for key in keys})
+    )
 
 
 # Options ---------------------------------------------------------------------------------
@@ -267,19 +202,13 @@ def test_directives_are_cut_into_stages_by_their_markers(tmp_path):
 
 def test_a_killed_directive_leaves_no_half_file_behind(tmp_path):
     lab = Lab(tmp_path)
-    mark = tmp_path / 'hanging'
-    work = stand_in.work(tmp_path, {'white_lh': {'hangs': str(mark)}})
-    command = [NICARBON, *lab.command('--granularity', 'directive')]
-    with subprocess.Popen(
-        command, env=lab.env | work, cwd=tmp_path, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, start_new_session=True,
-    ) as process:  # fmt: skip
-        try:
-            wait_until(mark.exists, 60)
-        finally:
-            kill_session(process.pid)
+    words = ('--granularity', 'directive')
+    lab.kill(
+        lambda marks: stand_in.work(tmp_path, {'white_lh': {'hangs': str(marks / 'white_lh')}}),
+        *words,
+    )
     half = (lab.subject / 'surf' / 'lh.white').stat().st_size
-    done = lab.run('--granularity', 'directive')
+    done = lab.run(*words)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (lab.subject / 'surf' / 'lh.white').stat().st_size > half
     rows = {row['stage'] for row in read_tsv(lab.out / 'sub-01' / 'sub-01_carbon.tsv')}

@@ -114,9 +114,10 @@ def test_the_table_names_those_that_held_one_and_sums_up_the_others() -> None:
     assert [row.title for row in table.rows] == ['FastSurferVINN', 'stages without a GPU']
     assert [row.gpu_time for row in table.rows] == ['10.0 s', '0.00 s']
     assert [row.cpu_time for row in table.rows] == ['10.0 s', '30.0 s']
-    assert table.time_part == '20 %'
-    assert table.held == '10.0 s'
-    assert table.gpu_days == '0.00012'
+    assert table.sentence.startswith('GPUs were held for 10.0 s in all.')
+    assert 'for 20 % of their time' in table.sentence
+    # 1665 J of 2325.
+    assert 'used 72 % of their energy' in table.sentence
 
 
 def test_without_a_stage_that_held_one_there_is_no_table() -> None:

@@ -43,6 +43,9 @@ from .staged import outputs, stage_class
 
 __all__ = ['ASegDKT', 'BiasField', 'CerebNet', 'HypVINN', 'ReconSurf', 'SegStats', 'Talairach']
 
+DEVICES = ('device', 'viewagg_device')
+"""Inputs that may name a GPU, of those modules that have networks."""
+
 CLOCK_SECONDS = 2.0
 """File systems keep times that coarsely (FAT), so what is so much too old may be new."""
 
@@ -105,6 +108,19 @@ class Module(CommandLine):  # type: ignore[misc]
         return find_stage('fastsurfer', self.stage_name, version=version)
 
     @property
+    def uses_gpu(self) -> bool:
+        """Whether it may take a GPU, of which a scheduler should know."""
+        return any(device != 'cpu' for device in self._devices().values())
+
+    def _devices(self) -> dict[str, str]:
+        """Where it runs. FastSurfer's own choice may take a GPU even beside ``--device cpu``."""
+        own = self.inputs.get()
+        device, viewagg = (own.get(name, 'cpu') for name in DEVICES)
+        if device == 'cpu' and viewagg == 'auto':
+            viewagg = 'cpu'
+        return dict(zip(DEVICES, (device, viewagg), strict=True))
+
+    @property
     def folder(self) -> Path:
         """The subject's."""
         return Path(self.inputs.subjects_dir, self.inputs.subject_id)
@@ -129,6 +145,7 @@ class Module(CommandLine):  # type: ignore[misc]
         files = {name: str(folder / stage.path(name)) for name in (*stage.needs, *stage.makes)}
         return {
             **{name: str(value) for name, value in own.items() if isdefined(value)},
+            **self._devices(),
             **files,
             'home': str(installed.home),
             'subject': str(folder),
@@ -190,8 +207,7 @@ class Module(CommandLine):  # type: ignore[misc]
         environ |= fastsurfer.threads(self.inputs.num_threads)
         # Dates in the log of recon-surf are in the words of the locale.
         environ |= {'LC_ALL': 'C', 'SUBJECTS_DIR': self.inputs.subjects_dir}
-        asked = {getattr(self.inputs, name, 'cpu') for name in ('device', 'viewagg_device')}
-        if asked == {'cpu'}:
+        if not self.uses_gpu:
             # Nothing shall open a GPU that nobody asked for, not even to look at it.
             environ['CUDA_VISIBLE_DEVICES'] = '-1'
         return environ

@@ -10,7 +10,10 @@ from ..quantity import ENERGY
 from ..summary import Line, Summary
 from .numbers import Number, Scale, duration, in_order, percent, scale
 
-__all__ = ['GpuRow', 'GpuTable', 'gpu_table']
+__all__ = ['GpuRow', 'GpuTable', 'gpu_table', 'held_sentence']
+
+LEAST_DAYS = 0.01
+"""GPU-days below which only the time is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +31,13 @@ class GpuRow:
 class GpuTable:
     """Stages in the order of the pipeline; those that held no GPU are one row.
 
-    ``held`` says for how long GPUs were held, of those who shared one each its part, and
-    ``gpu_days`` the same in days; ``time_part`` and ``energy_part`` are parts of all stages.
+    ``sentence`` says for how long GPUs were held.
     """
 
     unit: str
     rows: tuple[GpuRow, ...]
     total: GpuRow
-    held: str
-    gpu_days: str
-    time_part: str
-    energy_part: str
+    sentence: str
 
 
 def gpu_table(summary: Summary, titles: Mapping[str, str]) -> GpuTable | None:
@@ -69,21 +68,32 @@ def gpu_table(summary: Summary, titles: Mapping[str, str]) -> GpuTable | None:
     rest = phases(others)
     if rest is not None:
         rows.append(_row('stages without a GPU', rest, unit))
+    return GpuTable(unit.unit, tuple(rows), _row('All stages', whole, unit), held_sentence(whole))
+
+
+def held_sentence(whole: Phases | None) -> str:
+    """For how long GPUs were held, and what that is of all stages.
+
+    Parameters
+    ----------
+    whole : Phases or None
+
+    Returns
+    -------
+    str
+        Empty where no GPU was held.
+    """
+    if whole is None or not whole.gpu.seconds:
+        return ''
+    days = f' ({whole.gpu_days:.3g} GPU-days)' if whole.gpu_days >= LEAST_DAYS else ''
     seconds = whole.gpu.seconds + whole.cpu.seconds
-    return GpuTable(
-        unit.unit,
-        tuple(rows),
-        _row('All stages', whole, unit),
-        duration(whole.gpu_seconds),
-        f'{whole.gpu_days:.2g}',
-        percent(whole.gpu.seconds / seconds),
-        percent(_energy_part(whole)),
-    )
-
-
-def _energy_part(whole: Phases) -> float:
     joules = whole.gpu.footprint.joules + whole.cpu.footprint.joules
-    return whole.gpu.footprint.joules / joules if joules else 0.0
+    energy = percent(whole.gpu.footprint.joules / joules) if joules else 'none'
+    return (
+        f'GPUs were held for {duration(whole.gpu_seconds)}{days} in all. Stages held one for '
+        f'{percent(whole.gpu.seconds / seconds)} of their time, and used {energy} of their '
+        'energy in it.'
+    )
 
 
 def _row(title: str, apart: Phases, unit: Scale) -> GpuRow:

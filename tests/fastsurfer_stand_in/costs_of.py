@@ -11,7 +11,10 @@ import time
 from books import append
 from program import spin
 
-THREADS = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS')
+THREADS = (
+    *('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'NUMEXPR_NUM_THREADS'),
+    'ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS',
+)
 
 
 class Costs:
@@ -28,6 +31,7 @@ class Costs:
         self.said = json.loads(os.environ.get('FASTSURFER_STAND_IN', '{}'))
         self.module, self.threads = module, threads
         self.parts = {}
+        self.environment = {name: os.environ.get(name) for name in THREADS}
 
     def wanted(self, name):
         return {**self.said.get('default', {}), **self.said.get('parts', {}).get(name, {})}
@@ -43,7 +47,7 @@ class Costs:
             'module': self.module,
             'words': sys.argv[1:],
             'threads': self.threads,
-            'environment': {name: os.environ.get(name) for name in THREADS},
+            'environment': self.environment,
             'gpus': os.environ.get('CUDA_VISIBLE_DEVICES'),
             'cpu_seconds': tree_seconds(),
             'parts': self.parts,

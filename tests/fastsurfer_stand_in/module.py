@@ -1,4 +1,4 @@
-# ruff: noqa: PTH110, PTH119
+# ruff: noqa: PTH110, PTH112, PTH113, PTH119
 # Paths are text: to load pathlib takes as long as all the rest.
 """Any module of the stand-in but recon-surf: reads arguments, burns, writes."""
 
@@ -24,7 +24,7 @@ VALUES = {
     ),
     'biasfield': (
         '--in', '--out', '--rescale', '--mask', '--aseg', '--shrink', '--levels', '--numiter',
-        '--thres', '--tal', '--threads',
+        '--thres', '--tal', '--threads', '-v', '--verbosity',
     ),
     'cereb': (
         *SUBJECT, *DEVICES, *CHECKPOINTS, *LISTS, '--conformed_name', '--norm_name',
@@ -42,9 +42,11 @@ VALUES = {
 }  # fmt: skip
 """Flags of 2.3.0 that take a value."""
 
+NUMBERS = ('--threads', '--batch_size')
+
 SWITCHES = {
     'asegdkt': ('--async_io', '--allow_root'),
-    'biasfield': ('--uchar', '-v'),
+    'biasfield': ('--uchar',),
     'cereb': ('--async_io', '--allow_root'),
     'hypothal': ('--async_io', '--allow_root', '--qc_snap'),
     'asegdkt-stats': ('--empty', '--allow_root'),
@@ -74,9 +76,9 @@ class Words:
 
 
 def parse(name):
-    parser = argparse.ArgumentParser(prog=os.path.basename(sys.argv[0]), allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog=os.path.basename(sys.argv[0]))
     for flag in VALUES[name]:
-        parser.add_argument(flag)
+        parser.add_argument(flag, type=int if flag in NUMBERS else str)
     for flag in SWITCHES[name]:
         parser.add_argument(flag, action='store_true')
     if name == 'asegdkt-stats':
@@ -91,22 +93,30 @@ def parse(name):
 
 
 def threads_of(name, given):
-    """What the real ones take: the flag, else the environment, else all there are."""
-    said = given.threads
-    if name in ('asegdkt', 'cereb', 'hypothal') and said is None:
-        return int(os.environ.get('OMP_NUM_THREADS', os.cpu_count()))
-    return int(said or 1)
+    """What the real ones take: the flag, else all there are, whatever OMP_NUM_THREADS says."""
+    if name in ('biasfield', 'tal_reg'):
+        return int(given.threads or 1)
+    return given.threads or len(os.sched_getaffinity(0))
 
 
-def refuse_root(given, program):
+ROOT = """\
+----------------------------
+            ERROR
+            You are trying to run '{0}' as root. We advice to avoid running FastSurfer \
+
+            as root, because it will lead to files and folders created as root.
+            If you are running FastSurfer in a docker container, you can specify the \
+
+            user with '-u $(id -u):$(id -g)' \
+
+            (see https://docs.docker.com/engine/reference/run/#user).
+            If you want to force running as root, you may pass --allow_root to {0}.
+            """
+
+
+def refuse_root(given):
     if os.getuid() == 0 and not given.allow_root:
-        sys.exit(
-            '----------------------------\n            ERROR\n'
-            f"            You are trying to run '{program}' as root. We advice to avoid running "
-            'FastSurfer \n            as root, because it will lead to files and folders created '
-            'as root.\n'
-            f'            If you want to force running as root, you may pass --allow_root to {program}.'
-        )
+        sys.exit(ROOT.format(os.path.basename(sys.argv[0])))
 
 
 class Log:
@@ -131,70 +141,100 @@ def make(path, name):
     write(path, content(name, path), os.O_CREAT | os.O_TRUNC)
 
 
-def weights(name, home, log, where):
+def find_weights(name, home, log):
     """The real ones would try to download what is missing; here nothing can be reached."""
-    paths = [f'{home}/checkpoints/{WEIGHTS[name].format(plane)}' for plane in PLANES]
-    for path in paths:
-        if not os.path.exists(path):
-            log.say(('checkpoint.py', 255), 'Server example.org is not reachable.', 'WARNING')
-            sys.stderr.write(
-                'Traceback (most recent call last):\n'
-                '  File "checkpoint.py", line 261, in check_and_download_ckpts\n'
-                'requests.exceptions.RequestException: Failed downloading the checkpoint '
-                f'{os.path.basename(path)}.\n'
-            )
+    log.say(('run_prediction.py', 652), 'Checking or downloading default checkpoints ...')
+    for plane in ('axial', 'coronal', 'sagittal'):
+        file = WEIGHTS[name].format(plane)
+        if not os.path.exists(f'{home}/checkpoints/{file}'):
+            url = 'https://example.org/records/0/files'
+            log.say(('checkpoint.py', 348), f'Downloading checkpoint {file} from {url}')
+            words = f'Server {url} not reachable (ConnectionError): stand-in'
+            log.say(('checkpoint.py', 359), words, 'WARNING')
+            why = f'Failed downloading the checkpoint {file} from example.org/records/0/...'
+            sys.stderr.write(traceback(f'requests.exceptions.RequestException: {why}.'))
             return False
-        log.say(where, f'Loading checkpoint {path}')
     return True
 
 
+def load_weights(name, home, log, where, planes=PLANES):
+    for plane in planes:
+        log.say(where, f'Loading checkpoint {home}/checkpoints/{WEIGHTS[name].format(plane)}')
+
+
+def traceback(last):
+    return f'Traceback (most recent call last):\n  File "stand_in.py", line 1, in main\n{last}\n'
+
+
 def asegdkt(given, costs, home):
-    refuse_root(given, 'run_prediction.py')
+    refuse_root(given)
     log = Log(given.seg_log)
-    log.say(('run_prediction.py', 652), 'Checking or downloading default checkpoints ...')
+    if not find_weights('asegdkt', home, log):
+        return 1
     log.say(('common.py', 885), f'Analyzing single subject {given.t1}')
     log.say(('common.py', 114), f'Using device: {given.device}')
-    if not weights('asegdkt', home, log, ('inference.py', 200)):
-        return 1
+    log.say(('run_prediction.py', 245), f'Running view aggregation on {given.viewagg_device}')
+    load_weights('asegdkt', home, log, ('inference.py', 200))
     if not os.path.exists(given.t1):
-        log.say(('run_prediction.py', 800), f'T1 image {given.t1} not found', 'ERROR')
+        sys.stderr.write(traceback(f"FileNotFoundError: No such file or no access: '{given.t1}'"))
         return 1
+    log.say(('run_prediction.py', 324), f'Successfully loaded image from {given.t1}.')
     mri = os.path.dirname(given.conformed_name)
     for path in (f'{mri}/orig/001.mgz', given.conformed_name):
         make(path, 'asegdkt')
         log.say(('run_prediction.py', 454), f'Successfully saved image   as {path}.')
     costs.of('asegdkt').burn()
     for plane in PLANES:
-        predict(plane, given, costs, log)
+        log.say(('run_prediction.py', 400), f'Run {plane} prediction')
+        code = predict(plane, given, costs, log)
+        if code is not None:
+            return code
     return finish(given, costs, log)
 
 
 def predict(plane, given, costs, log):
-    log.say(('run_prediction.py', 400), f'Run {plane} prediction')
+    """One network; None unless it ends the module."""
     log.say(('dataset.py', 78), f'Loading {plane.capitalize()} with input voxelsize (1.0, 1.0)')
     began = time.monotonic()
     sys.stderr.write('\r  0%|          | 0/256 [00:00<?, ?batch/s]')
     costs.of(f'asegdkt.{plane}').burn()
+    wanted = costs.wanted(f'asegdkt.{plane}')
+    if 'fails' in wanted or wanted.get('memory'):
+        return misfortune(plane, wanted, log)
     sys.stderr.write('\r100%|##########| 256/256 [00:01<00:00, 256.00batch/s]\n')
     sys.stderr.flush()
     log.say(('inference.py', 406), f'Inference on 256 batches for {plane} successful')
     seconds = time.monotonic() - began
     words = f'{plane.capitalize()} inference on {given.t1} finished in {seconds:0.4f} seconds'
     log.say(('inference.py', 468), words)
+    return None
+
+
+def misfortune(plane, wanted, log):
+    """An error of PyTorch; where memory is short, the real one says so and ends well."""
+    short = wanted.get('memory')
+    error = 'CUDA out of memory. Tried to allocate 1.00 GiB' if short else 'cuDNN error: STAND_IN'
+    log.say(('inference.py', 401), f'Exception in batch 128 of {plane} inference.', 'ERROR')
+    sys.stdout.write(traceback(f'RuntimeError: {error}'))
+    if short:
+        log.say(('common.py', 165), 'ERROR - INSUFFICIENT GPU MEMORY', 'CRITICAL')
+        log.say(('common.py', 176), f'Using {error}.')
+        return 0
+    sys.stderr.write(f'{error}\n')
+    return wanted['fails']
 
 
 def finish(given, costs, log):
-    code = costs.wanted('asegdkt').get('fails', 0)
-    if code == 1:
-        log.say(('run_prediction.py', 790), 'CUDA out of memory.', 'ERROR')
-        return 1
+    """What is made of all views; a segmentation that is too small is only warned of."""
     for path in (given.asegdkt_segfile, given.brainmask_name, given.aseg_name):
         make(path, 'asegdkt')
         log.say(('run_prediction.py', 454), f'Successfully saved image   as {path}.')
     log.say(('run_prediction.py', 767), 'Running volume-based QC check on segmentation...')
-    if code == 2:
-        log.say(('run_prediction.py', 770), 'Total segmentation volume is too small.', 'WARNING')
-    return code
+    wanted = costs.wanted('asegdkt')
+    if wanted.get('small'):
+        words = 'Total segmentation volume is too small. Segmentation may be corrupted.'
+        log.say(('run_prediction.py', 770), words, 'WARNING')
+    return wanted.get('fails', 0)
 
 
 def biasfield(given, costs, _home):
@@ -209,16 +249,16 @@ def biasfield(given, costs, _home):
 
 
 def statistics(given, costs, _home):
-    refuse_root(given, 'segstats.py')
+    refuse_root(given)
     costs.of('asegdkt-stats').burn()
     make(given.segstatsfile, 'asegdkt-stats')
     return costs.wanted('asegdkt-stats').get('fails', 0)
 
 
 def cereb(given, costs, home):
-    refuse_root(given, 'run_prediction.py')
+    refuse_root(given)
     log = Log(given.seg_log)
-    if not weights('cereb', home, log, ('inference.py', 190)):
+    if not find_weights('cereb', home, log):
         return 1
     costs.of('cereb').burn()
     for path in (given.cereb_segfile, given.cereb_statsfile):
@@ -227,29 +267,52 @@ def cereb(given, costs, home):
 
 
 def hypothal(given, costs, home):
-    refuse_root(given, 'run_prediction.py')
+    refuse_root(given)
     log = Log(given.seg_log)
-    if not weights('hypothal', home, log, ('inference.py', 110)):
+    if not find_weights('hypothal', home, log):
         return 1
-    costs.of('hypothal').burn()
-    if costs.wanted('hypothal').get('loses'):
-        log.say(('run_prediction.py', 430), 'The image is not there', 'ERROR')
-        return 0
+    log.say(('mode_config.py', 51), 'Setting up input mode...')
     folder = f'{given.sd}/{given.sid}'
+    wanted = costs.wanted('hypothal')
+    why = wanted.get('loses', '')
+    if not os.path.exists(given.t1):
+        why = f'ERROR: The t1 flag was passed, but the t1 file does not exist ({given.t1}).'
+    else:
+        log.say(('run_prediction.py', 276), f'Running HypVINN on subject {given.sid}')
+        load_weights('hypothal', home, log, ('inference.py', 183))
+        costs.of('hypothal').burn()
+    if why:
+        log.say(('run_prediction.py', 403), f'Failed Evaluation on {given.sid}:')
+        log.say(('run_prediction.py', 404), why, 'ERROR')
+        sys.stdout.write(traceback(f'RuntimeError: {why}'))
+        return 0
     for path in ('mri/hypothalamus', 'mri/hypothalamus_mask'):
         make(f'{folder}/{path}.HypVINN.nii.gz', 'hypothal')
     make(f'{folder}/stats/hypothalamus.HypVINN.stats', 'hypothal')
-    return costs.wanted('hypothal').get('fails', 0)
+    log.say(('run_prediction.py', 410), 'Processing whole pipeline finished in 1.0000 seconds.')
+    return wanted.get('fails', 0)
 
 
 def talairach(given, costs, _home):
-    mri, three_tesla = given.words[:2]
-    if three_tesla not in ('true', 'false'):
+    usage = 'talairach-reg.sh <mri-directory> <3T atlas: true/false> <Logfile>'
+    mri, three_tesla, log = given.words if len(given.words) == 3 else ('', '', '')
+    why = (
+        'First argument must be the mri-directory'
+        if not os.path.isdir(mri)
+        else 'Second argument must be true or false'
+        if three_tesla not in ('true', 'false')
+        else 'Third argument must be the logfile (must already exist)'
+        if not os.path.isfile(log)
+        else ''
+    )
+    if why:
+        print(f'{why}: {usage}')  # noqa: T201
         return 1
     costs.of('tal_reg').burn()
-    for name in ('transforms/talairach.lta', 'transforms/talairach.xfm', 'nu.mgz'):
-        make(f'{mri}/{name}', 'tal_reg')
-    return 0
+    for name in ('talairach.lta', 'talairach_with_skull.lta', 'talairach.xfm'):
+        make(f'{mri}/transforms/{name}', 'tal_reg')
+    make(f'{mri}/nu.mgz', 'tal_reg')
+    return costs.wanted('tal_reg').get('fails', 0)
 
 
 RUNS = {

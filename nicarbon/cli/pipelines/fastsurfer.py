@@ -83,12 +83,10 @@ class FastSurferPipeline:
         return fastsurfer.device_of(self.options.device, self.torch)
 
     @property
-    def _viewagg_device(self) -> str:
-        """FastSurfer's own choice looks at the memory of a GPU, even with --device cpu."""
+    def viewagg_device(self) -> str:
+        """Where their views are aggregated; ``auto`` is FastSurfer's own choice."""
         asked = self.options.viewagg_device
-        if asked == 'auto':
-            return 'cpu' if self.device == 'cpu' else 'auto'
-        return fastsurfer.device_of(asked, self.torch)
+        return asked if asked == 'auto' else fastsurfer.device_of(asked, self.torch)
 
     def sessions(self, bids_dir: Path, sessions: Sequence[Session]) -> Sequence[Session]:
         """With the field strength."""
@@ -155,7 +153,7 @@ class FastSurferPipeline:
         options = self.options
         settings = Settings(
             device=self.device,
-            viewagg_device=self._viewagg_device,
+            viewagg_device=self.viewagg_device,
             batch_size=options.batch_size,
             python=options.fastsurfer_python,
             omp_nthreads=options.omp_nthreads,
