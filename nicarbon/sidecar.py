@@ -15,6 +15,7 @@ from dataclasses import asdict
 from typing import Any
 
 from .account import Footprint, Intensity
+from .complexity import Network
 from .entry import Entry
 from .host import Host
 from .phases import Phases, phases
@@ -221,6 +222,7 @@ def sidecar(
     runs: Iterable[Entry],
     hosts: Iterable[Host],
     sources: Iterable[str],
+    networks: Iterable[Network] = (),
 ) -> dict[str, Any]:
     """Content of ``*_carbon.json``.
 
@@ -236,38 +238,45 @@ def sidecar(
     hosts : iterable of Host
     sources : iterable of str
         BIDS URIs of the images.
+    networks : iterable of Network
+        Those that ran, counted; where there are none, they have no key.
 
     Returns
     -------
     dict
         Valid against ``nicarbon/data/carbon.schema.json``.
     """
-    return _described(COLUMNS) | {
-        'SchemaVersion': SIDECAR_VERSION,
-        'Description': 'Energy and carbon of a pipeline, stage by stage',
-        'Sources': list(sources),
-        'Energy': energy(summary),
-        'Footprint': footprint(summary.footprint, seen=summary.seen),
-        'Lost': footprint(summary.lost, seen=summary.seen),
-        'GPU': _gpu(phases(summary.lines)),
-        'Outcomes': summary.outcomes,
-        'Balance': [_camel(asdict(balance)) for balance in balances],
-        'Hosts': [_camel(host._asdict()) for host in hosts],
-        'Provenance': {
-            'GeneratedBy': [{'Name': 'nicarbon', 'Version': version}],
-            'Command': command,
-            'Runs': [
-                {
-                    'RunId': run.run_id,
-                    'Host': run.host,
-                    'Started': run.started,
-                    'Seconds': run.seconds,
-                    'Outcome': run.outcome,
-                }
-                for run in runs
-            ],
-        },
-    }
+    counted = [_camel(asdict(one)) | {'MacsPerScan': one.macs_per_scan} for one in networks]
+    return (
+        _described(COLUMNS)
+        | ({'Networks': counted} if counted else {})
+        | {
+            'SchemaVersion': SIDECAR_VERSION,
+            'Description': 'Energy and carbon of a pipeline, stage by stage',
+            'Sources': list(sources),
+            'Energy': energy(summary),
+            'Footprint': footprint(summary.footprint, seen=summary.seen),
+            'Lost': footprint(summary.lost, seen=summary.seen),
+            'GPU': _gpu(phases(summary.lines)),
+            'Outcomes': summary.outcomes,
+            'Balance': [_camel(asdict(balance)) for balance in balances],
+            'Hosts': [_camel(host._asdict()) for host in hosts],
+            'Provenance': {
+                'GeneratedBy': [{'Name': 'nicarbon', 'Version': version}],
+                'Command': command,
+                'Runs': [
+                    {
+                        'RunId': run.run_id,
+                        'Host': run.host,
+                        'Started': run.started,
+                        'Seconds': run.seconds,
+                        'Outcome': run.outcome,
+                    }
+                    for run in runs
+                ],
+            },
+        }
+    )
 
 
 def command_sidecar(version: str) -> dict[str, Any]:

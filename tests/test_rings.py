@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / 'nicarbon'
 
 VALUES = {'entry', 'series', 'errors', 'stage', 'ledger', 'quantity', 'timeline', 'charge'}
 VALUES |= {'overhead', 'complete', 'split', 'share', 'account', 'summary', 'programs'}
+VALUES |= {'complexity'}
 VALUES |= {'gpu', 'phases'}
 SEEING = {'checkpoint', 'sampler', 'entry', 'series', 'errors', 'ledger', 'host', 'meters'}
 SEEING |= {'cputime'}
@@ -49,6 +50,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     'freesurfer': {'errors', 'stage'},
     'fastsurfer': {'errors', 'freesurfer', 'stage'},
     'progress': {'errors', 'stage'},
+    'probes': set(),
+    'complexity': {'errors'},
     'readers': {'entry', 'errors', 'stage'},
     'interfaces': {
         'anatomy',
@@ -77,7 +80,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     'bids': {'entity', 'entry', 'errors', 'stage', 'account'},
     'phases': {'account', 'gpu', 'share', 'split', 'summary'},
     'programs': {'charge', 'entry', 'series', 'share'},
-    'sidecar': {'account', 'entry', 'host', 'phases', 'programs', 'share', 'summary'},
+    'sidecar': {
+        'account',
+        'complexity',
+        'entry',
+        'host',
+        'phases',
+        'programs',
+        'share',
+        'summary',
+    },
     'report': VALUES | {'bids', 'scenario', 'host'},
     'demo': {'errors', 'anatomy'},
     'cli': {'*'},
@@ -97,6 +109,8 @@ ALONE: dict[str, set[str]] = {
     'urllib.request': {'grids'},
     'http': {'grids'},
     'socket': set(),
+    'torch': {'probes'},
+    'ptflops': {'probes'},
 }
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from ..complexity import Network
 from ..entry import Entry
 from ..share import Share
 from ..summary import Summary, summarise
@@ -23,6 +24,7 @@ from .context import Context, Option
 from .figures.svg import clean
 from .gpus import gpu_table
 from .methods import citations, methods
+from .networks import networks_table
 from .numbers import is_complete, label, spread_of, unusual, was_seen
 from .programs import programs_table
 from .references import bibtex
@@ -42,7 +44,10 @@ MOST_EMBEDDED = 100_000
 
 
 def subject_page(
-    summaries: Sequence[Summary], figures: Mapping[str, str], context: Context
+    summaries: Sequence[Summary],
+    figures: Mapping[str, str],
+    context: Context,
+    networks: Sequence[Sequence[Network]] = (),
 ) -> str:
     """Write the page of one subject.
 
@@ -53,6 +58,8 @@ def subject_page(
     figures : mapping of {str : str}
         Pictures as SVG text, by title.
     context : Context
+    networks : sequence of sequence of Network
+        Those that ran, counted, for each of the summaries.
 
     Returns
     -------
@@ -84,6 +91,11 @@ def subject_page(
             for one in summaries
         ],
         gpus=gpu_table(total, titles) if total else None,
+        networks=[
+            (label(one), networks_table(counted, one, titles))
+            for one, counted in zip(summaries, networks, strict=False)
+            if counted
+        ],
         policies=policies(total) if total and was_seen(total) else [],
         balances=_balances(context, runs, subject),
         timelines=_timelines(runs, shares, titles, subject),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from ...errors import InputError, UnavailableError, UsageError
 from ...fastsurfer import GROUPS, FastSurfer, Torch
 from ...freesurfer import FreeSurfer
 from ...stage import Stage, stages
+from ..counted import Counted, count
 from ..options import Options
 from .places import require_idle, require_places
 
@@ -203,6 +205,17 @@ class FastSurferPipeline:
         """FastSurfer, and FreeSurfer where it is used."""
         used = {} if self.freesurfer is None else {'FreeSurfer': self.freesurfer.version}
         return {'FastSurfer': self.fastsurfer.version, **used}
+
+    def networks(self, sessions: Sequence[Session]) -> Counted | None:
+        """Those of its modules, for the images of these sessions."""
+        names = [stage.name for stage in self.stages if stage.name in fastsurfer.CHECKPOINTS]
+        return count(
+            shlex.split(self.options.fastsurfer_python),
+            self.fastsurfer.home,
+            {**self.environ, **fastsurfer.environment(self.fastsurfer, self.environ)},
+            names,
+            sessions,
+        )
 
 
 def _names(options: Options) -> tuple[str, ...]:
