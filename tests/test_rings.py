@@ -46,7 +46,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     'command': {'errors'},
     'anatomy': {'errors'},
     'freesurfer': {'errors', 'stage'},
-    'fastsurfer': {'errors', 'freesurfer', 'stage'},
+    'fastsurfer': {'errors', 'freesurfer', 'stage', 'torch_probe'},
+    'torch_probe': {'errors'},
     'progress': {'errors', 'stage'},
     'readers': {'entry', 'errors', 'stage'},
     'interfaces': {
