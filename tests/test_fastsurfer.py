@@ -14,7 +14,7 @@ import networkx as nx
 import pytest
 
 from nicarbon import fastsurfer
-from nicarbon.errors import UnavailableError
+from nicarbon.errors import UnavailableError, UsageError
 from nicarbon.fastsurfer import FastSurfer, selected
 from nicarbon.freesurfer import FreeSurfer
 from nicarbon.interfaces import fastsurfer as interfaces
@@ -418,6 +418,12 @@ def test_settings_reach_the_corpus_callosum():
 def test_a_version_whose_stages_are_not_known(version, install):
     with pytest.raises(UnavailableError, match=r'use FastSurfer 2\.3\.x, 2\.4\.x, 2\.6\.x$'):
         install(version)
+
+
+def test_a_module_that_a_version_does_not_have(install, tmp_path):
+    install('2.3.0')
+    with pytest.raises(UsageError, match=r'fastsurfer 2\.3 has no stage cc$'):
+        _ = interfaces.CorpusCallosum(subject_id='01', subjects_dir=str(tmp_path)).cmdline
 
 
 @pytest.mark.parametrize(

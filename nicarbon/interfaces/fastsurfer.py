@@ -4,6 +4,8 @@ Each runs the program that ``run_fastsurfer.sh`` runs, with the same arguments, 
 what it used. What it prints while it runs tells its parts apart: the networks of the three
 planes, the banners of recon-surf and the stages of recon-all within it. Any of them works
 alone in any workflow, and ``FASTSURFER_HOME`` says which version's arguments they take.
+Only 2.6 has :class:`CopyInput`, :class:`AsegStats`, and those of the corpus callosum:
+:class:`CorpusCallosum`, :class:`PaintCC`, :class:`CCStats` and :class:`AsegCCStats`.
 
 >>> HypVINN.__doc__.splitlines()[0]
 'HypVINN: ``HypVINN/run_prediction.py``.'
