@@ -29,7 +29,7 @@ from .stage import Stage
 __all__ = ['IMPORTS', 'begin', 'begin_import', 'check', 'end', 'end_import', 'fail']
 __all__ += ['fail_import', 'finished', 'is_complete', 'is_ours', 'made_at', 'note', 'working']
 
-IMPORTS = frozenset({'input', 't2-input', 'flair-input', 'asegdkt'})
+IMPORTS = frozenset({'input', 't2-input', 'flair-input', 'asegdkt', 'copy-input'})
 """Stages that read images from elsewhere."""
 
 MODIFIERS = frozenset({'-3T', '-cm', '-hires'})
