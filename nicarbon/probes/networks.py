@@ -164,6 +164,9 @@ def main(edges: str, *stages: str) -> None:
         told['failed'] = dict.fromkeys(stages, f'{type(error).__name__}: {error}')
         stages = ()
     for stage in stages:
+        if stage not in STAGES:
+            told['failed'][stage] = 'how they are built is not known here'
+            continue
         try:
             cases = [case for edge in edges.split(',') for case in STAGES[stage](int(edge))]
             told['networks'] += [{'stage': stage, **count(case, macs_of)} for case in cases]
