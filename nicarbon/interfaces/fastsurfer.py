@@ -30,18 +30,21 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from .. import fastsurfer, progress
+from .. import fastsurfer, freesurfer, progress
 from ..aware import carbon_aware
 from ..errors import StageError
 from ..fastsurfer import FastSurfer
-from ..readers.fastsurfer import Line, commands, failure, parts
-from ..run import divided, ran, reused
+from ..readers.fastsurfer import Line, commands, failure, parts, turns
+from ..run import divided, look, ran, reused
 from ..stage import Stage, find_stage, variants, words
 from ..stage import parts as parts_of
 from .process import follow
 from .staged import outputs, stage_class
 
 __all__ = ['ASegDKT', 'BiasField', 'CerebNet', 'HypVINN', 'ReconSurf', 'SegStats', 'Talairach']
+
+OVERWRITTEN = {'recon-surf': ('orig',)}
+"""By stage, what it needs and writes anew: recon-surf copies its input onto itself."""
 
 CLOCK_SECONDS = 2.0
 """File systems keep times that coarsely (FAT), so what is so much too old may be new."""
@@ -152,11 +155,16 @@ class Module(CommandLine):  # type: ignore[misc]
         stage, folder = self.stage, self.folder
         image = getattr(self.inputs, 'T1_file', None)
         told = progress.note([image] if image else [], [])
+        progress.put_back(folder)
         progress.check(stage, folder, told)
         if progress.finished(stage, folder):
             reused(progress.made_at(stage, folder))
             return runtime
-        with progress.working(stage, folder, told, imports=stage.name == 'asegdkt'):
+        kept = [folder / stage.path(name) for name in OVERWRITTEN.get(stage.name, ())]
+        with (
+            progress.working(stage, folder, told, imports=stage.name == 'asegdkt'),
+            progress.keeping(kept, folder),
+        ):
             self._run(stage, runtime, correct_return_codes)
         return runtime
 
@@ -165,14 +173,24 @@ class Module(CommandLine):  # type: ignore[misc]
         installed = fastsurfer.find()
         called = self._words(installed)
         began, lines = time.time(), list[Line]()
+        rows = parts_of('fastsurfer', stage.name)
+        turn = turns(rows)
+        freesurfer.remove_stale_flags(self.folder)
+
+        def hear(line: Line) -> None:
+            lines.append(line)
+            if turn(line.text):
+                look()
+
         runtime.cmdline, runtime.stdout, runtime.stderr = shlex.join(called), '', ''
+        runtime.success_codes = correct
         try:
             runtime.returncode = follow(
-                called, self._variables(installed, runtime), _cwd(called, stage), lines.append
+                called, self._variables(installed, runtime), _cwd(called, stage), hear
             )
         finally:
             runtime.stdout = '\n'.join(text for _, text in lines)
-            divided(parts(lines, parts_of('fastsurfer', stage.name), time.monotonic()))
+            divided(parts(lines, rows, time.monotonic()))
             ran(commands(lines))
         why = '' if runtime.returncode in correct else f'exit code {runtime.returncode}'
         why = why or _missing(stage, self.folder, began)

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ..entry import Command, Part
 from ..stage import Stage
 from . import recon_all
 
-__all__ = ['Line', 'commands', 'failure', 'parts']
+__all__ = ['Line', 'commands', 'failure', 'parts', 'turns']
 
 _CALL = re.compile(r'^recon-all ')
 _RECON_ALL_ENDS = re.compile(r'^recon-all \S.* (?:finished without error|exited with ERRORS) at')
 _PLANE_ENDS = re.compile(r'\w+ inference on .* finished in')
-_COMPLAINT = re.compile(r'^\[?(?:ERROR|CRITICAL)\b.*|^\w*(?:Error|Exception)\b.*|^ERROR:.*')
-_USAGE = re.compile(r'^\S+: error: ')
+_COMPLAINT = re.compile(r'^\[?(?:ERROR|CRITICAL)\b|^[\w.]*(?:Error|Exception)\b|^\S+: error: ')
+_STATUS = re.compile(r'^recon-all .* exited with ERRORS|^Command (?:exited|terminated) ')
 
 CALLERS = re.compile(r'(?:^|/)(?:recon-all|.*\.cmdf|.*\.sh)$')
 """Programs that run others, each of which is timed on its own."""
@@ -99,6 +99,29 @@ def _turns(
             called = moment
 
 
+def turns(rows: Sequence[Stage]) -> Callable[[str], bool]:
+    """Of a line: whether a part may begin or end with it.
+
+    Parameters
+    ----------
+    rows : sequence of Stage
+        Parts of a module.
+
+    Returns
+    -------
+    callable
+
+    Examples
+    --------
+    >>> from nicarbon.stage import parts as rows
+    >>> turns(rows('fastsurfer', 'asegdkt'))('[INFO: run_prediction.py:  400]: Run axial prediction')
+    True
+    """
+    own = (re.compile(marker) for row in rows for marker in row.markers)
+    patterns = [*own, _CALL, _RECON_ALL_ENDS, _PLANE_ENDS] if rows else []
+    return lambda text: any(pattern.search(text) for pattern in patterns)
+
+
 def commands(lines: Iterable[Line]) -> list[Command]:
     """Programs that recon-surf ran, in order of their start.
 
@@ -138,14 +161,16 @@ def failure(lines: Sequence[Line]) -> str:
     Returns
     -------
     str
-        Its last complaint; empty where there is none.
+        Its last complaint, or what was said of the program that failed; empty where there
+        is neither.
 
     Examples
     --------
     >>> failure([Line(1.0, '[ERROR: run_prediction.py:  430]: T1 image not found'), Line(2.0, '')])
     'T1 image not found'
     """
-    for _, text in reversed(lines):
-        if _COMPLAINT.search(text) or _USAGE.search(text):
-            return re.sub(r'^\[\w+: [^]]*\]: ', '', text.strip())
+    for pattern in (_COMPLAINT, _STATUS):
+        for _, text in reversed(lines):
+            if pattern.search(text):
+                return re.sub(r'^\[\w+: [^]]*\]: ', '', text.strip())
     return ''
