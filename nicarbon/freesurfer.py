@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from .cputime import is_running, process_start
 from .errors import BusyError, InputError, UnavailableError, UsageError
 from .stage import Stage, stages, versions
 
@@ -323,7 +324,9 @@ def _said(flag: Path) -> dict[str, str]:
 def _is_gone(said: Mapping[str, str]) -> bool:
     """Whether the process ran on this host, and does no more."""
     here = said.get('HOST', '').partition('.')[0] == os.uname().nodename.partition('.')[0]
-    return here and not Path('/proc', said.get('PROCESSID', '?')).exists()
+    number = said.get('PROCESSID', '')
+    # A zombie, which nobody has waited for, runs no more.
+    return here and not (number.isdigit() and is_running(int(number), process_start(int(number))))
 
 
 def _running(flag: Path) -> str:
