@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import subprocess
 from collections import Counter
 from functools import partial
 from pathlib import Path
 
 import fastsurfer_stand_in as stand_in
 import freesurfer_stand_in
+import psutil
 import pytest
 from laboratory import (
     OF_NIPYPE,
@@ -20,6 +23,7 @@ from laboratory import (
     make_dataset,
     read_tsv,
     refused,
+    wait_until,
 )
 from nipype import Node, Workflow
 from nipype.interfaces.utility import Merge
@@ -181,6 +185,9 @@ def test_planes_are_charged_what_each_used(segmented):
     (true,) = (one['parts'] for one in segmented.modules() if one['module'] == 'asegdkt')
     (node,) = (node for node in segmented.nodes(0) if node.stage == 'asegdkt')
     assert [part.name for part in node.parts] == PLANES
+    looked = [window.start for window in node.windows]
+    for part in node.parts:
+        assert min(abs(part.start - moment) for moment in looked) < 0.05, 'counters were read'
     found = together(pieces(segmented))
     for name in PLANES:
         cpu_seconds, joules = found[name]
@@ -292,9 +299,13 @@ def test_surfaces_follow_on_a_segmentation(tmp_path):
 
 def test_the_talairach_module_is_run_where_it_is_asked_for(tmp_path):
     lab = Lab(tmp_path, surfaces=True)
+    licence = tmp_path / 'my.licence'
+    (tmp_path / 'freesurfer/license.txt').rename(licence)
+    lab.words += ('--fs-license-file', licence, '--fastsurfer-python', 'python3 -s')
     done = lab.run('--stages', 'seg', 'tal_reg', 'surf', '--3T')
     assert done.returncode == 0, done.stdout
     calls = {one['module']: one['words'] for one in lab.modules()}
+    assert calls['recon-surf'][calls['recon-surf'].index('--py') + 1] == 'python3 -s'
     assert calls['tal_reg'][1] == 'true'
     assert '--3T' in calls['recon-surf']
     (node,) = (node for node in lab.nodes() if node.stage == 'recon-surf')
@@ -411,6 +422,22 @@ def test_killed_in_every_module_and_plane_and_resumed(tmp_path):
     assert (lost['asegdkt'], lost['recon-surf']) == (3, 3), 'what was spent in vain is told'
     left_behind = [*lab.subject.glob('touch/*.begun'), *lab.subject.glob('scripts/IsRunning*')]
     assert left_behind == []
+
+
+@pytest.mark.parametrize('name', ['asegdkt.sagittal', 'fill'])
+def test_one_that_is_told_to_end_leaves_nothing_at_work(name, tmp_path):
+    lab = Lab(tmp_path, surfaces=name == 'fill')
+    lab.kill(partial(hanging, lab, [name]), end=lambda pid: os.kill(pid, signal.SIGTERM))
+    at_work = [
+        process.pid
+        for process in psutil.process_iter(['cmdline'])
+        if any(str(lab.subject) in word for word in process.info['cmdline'] or [])
+    ]
+    assert at_work == []
+    outcomes = {node.stage: node.outcome for node in lab.nodes()}
+    assert outcomes['recon-surf' if name == 'fill' else 'asegdkt'] == 'killed'
+    done = lab.run()
+    assert done.returncode == 0, done.stderr
 
 
 def hanging(lab: Lab, names: list[str], marks: Path) -> dict[str, str]:
@@ -602,6 +629,28 @@ def test_a_recon_all_of_somebody_else_is_waited_for(call):
     assert (code, 'says that recon-all is at work' in line) == (75, True)
     flag.write_text('HOST elsewhere\nPROCESSID 1 \n')
     assert call()[0] == 75
+
+
+def test_a_module_of_somebody_else_is_waited_for(call):
+    folder = call.root / 'out/fastsurfer/sub-01'
+    mark = call.root / 'mark'
+    hang = stand_in.work(None, {'biasfield': {'hangs': str(mark)}})
+    inputs = ('mri/orig.mgz', 'mri/aparc.DKTatlas+aseg.deep.mgz')
+    for name in inputs:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    program = call.root / 'fastsurfer' / stand_in.MODULES['biasfield']
+    words = ('--in', folder / inputs[0], '--aseg', folder / inputs[1], '--rescale', folder / 'nu')
+    with subprocess.Popen(
+        [program, *words], env={**os.environ, **hang}, stdout=subprocess.DEVNULL
+    ) as busy:
+        try:
+            wait_until(mark.exists, 20)
+            code, line = call('--seg-only')
+        finally:
+            busy.kill()
+    assert (code, f'end it with kill {busy.pid}' in line) == (75, True)
+    assert 'N4_bias_correct.py' in line
 
 
 # The workflow ----------------------------------------------------------------------------
