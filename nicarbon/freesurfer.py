@@ -13,11 +13,12 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from .cputime import is_running, process_start
 from .errors import BusyError, InputError, UnavailableError, UsageError
 from .stage import Stage, stages, versions
 
 __all__ = ['DIRECTIVES', 'LONGEST_PATH', 'FreeSurfer', 'Second', 'environment', 'find', 'is_3t']
-__all__ += ['require', 'selected']
+__all__ += ['remove_stale_flags', 'require', 'selected']
 
 LONGEST_PATH = 185
 """Characters of a subject's folder: FastSurfer refuses longer ones, since programs of
@@ -213,6 +214,8 @@ def require(
     subjects: Iterable[str],
     licence: Path | None = None,
     environ: Mapping[str, str] = os.environ,
+    *,
+    stale_flags: bool = False,
 ) -> None:
     """Refuse what is known to stop recon-all.
 
@@ -224,6 +227,9 @@ def require(
         Names of folders in it.
     licence : pathlib.Path, optional
     environ : mapping
+    stale_flags : bool
+        Whether a recon-all that was killed on this host may have left a flag that it is at
+        work: see :func:`remove_stale_flags`.
 
     Raises
     ------
@@ -245,7 +251,20 @@ def require(
             f'recon-all needs {" and ".join(missing)}: apt-get install {packages}'
         )
     for subject in subjects:
-        _require_folder(subjects_dir / subject)
+        _require_folder(subjects_dir / subject, stale_flags)
+
+
+def remove_stale_flags(folder: Path) -> None:
+    """Remove what a recon-all that was killed on this host has left: that it is at work.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The subject's.
+    """
+    for flag in folder.glob('scripts/IsRunning.*'):
+        if _is_gone(_said(flag)):
+            flag.unlink()
 
 
 def _require_script(script: Path) -> None:
@@ -281,7 +300,7 @@ def _require_licence(
         )
 
 
-def _require_folder(folder: Path) -> None:
+def _require_folder(folder: Path, stale_flags: bool) -> None:  # noqa: FBT001
     if len(str(folder)) > LONGEST_PATH:
         raise UsageError(
             f'{folder}: {len(str(folder))} characters are more than the {LONGEST_PATH} that all '
@@ -293,19 +312,30 @@ def _require_folder(folder: Path) -> None:
             'choose another OUT_DIR or --fs-subjects-dir'
         )
     for flag in sorted(folder.glob('scripts/IsRunning.*')):
-        raise BusyError(_running(flag))
+        if not (stale_flags and _is_gone(_said(flag))):
+            raise BusyError(_running(flag))
+
+
+def _said(flag: Path) -> dict[str, str]:
+    text = flag.read_text('utf-8', errors='replace')
+    return dict(re.findall(r'^(\w+)\s+(\S.*?)\s*$', text, re.MULTILINE))
+
+
+def _is_gone(said: Mapping[str, str]) -> bool:
+    """Whether the process ran on this host, and does no more."""
+    here = said.get('HOST', '').partition('.')[0] == os.uname().nodename.partition('.')[0]
+    number = said.get('PROCESSID', '')
+    # A zombie, which nobody has waited for, runs no more.
+    return here and not (number.isdigit() and is_running(int(number), process_start(int(number))))
 
 
 def _running(flag: Path) -> str:
     """What a file says that recon-all leaves while it runs, and what to do."""
-    text = flag.read_text('utf-8', errors='replace')
-    said = dict(re.findall(r'^(\w+)\s+(\S.*?)\s*$', text, re.MULTILINE))
+    said = _said(flag)
     who = f'process {said.get("PROCESSID", "?")} on {said.get("HOST", "?")}'
-    here = said.get('HOST', '').partition('.')[0] == os.uname().nodename.partition('.')[0]
-    gone = here and not Path('/proc', said.get('PROCESSID', '?')).exists()
     what = (
         'it runs no more: remove that file'
-        if gone
+        if _is_gone(said)
         else 'wait for it, or remove that file if it runs no more'
     )
     return f'{flag} says that recon-all is at work since {said.get("DATE", "?")} ({who}): {what}'

@@ -9,6 +9,8 @@ through. What it lacks for a run that may be killed at any moment is noted there
     It is through; of stages for which recon-all touches no file of its own.
 ``nicarbon.input.touch``
     nicarbon imported the subject, from these images and with these modifiers.
+``nicarbon.kept.<file>``
+    A file that the stage which goes on writes anew, as it was.
 
 An import that has not ended is noted beside the subject's folder.
 """
@@ -27,7 +29,8 @@ from .errors import InputError, StageError
 from .stage import Stage
 
 __all__ = ['IMPORTS', 'begin', 'begin_import', 'check', 'end', 'end_import', 'fail']
-__all__ += ['fail_import', 'finished', 'is_complete', 'is_ours', 'made_at', 'note', 'working']
+__all__ += ['fail_import', 'finished', 'is_complete', 'is_ours', 'keeping', 'made_at', 'note']
+__all__ += ['put_back', 'working']
 
 IMPORTS = frozenset({'input', 't2-input', 'flair-input', 'asegdkt', 'copy-input'})
 """Stages that read images from elsewhere."""
@@ -154,6 +157,47 @@ def _put_aside(stage: Stage, folder: Path, since: float) -> None:
     for path in (folder / stage.path(name) for name in stage.makes):
         if path.is_symlink() or (path.exists() and path.stat().st_mtime >= since):
             path.replace(trash / path.name)
+
+
+@contextmanager
+def keeping(paths: Iterable[Path], folder: Path) -> Iterator[None]:
+    """Put files back that a stage needs and writes anew, though they do not change.
+
+    Otherwise they would be newer than all that was made of them, which then would have to
+    be made again; and half of them if the stage is cut off: see :func:`put_back`.
+
+    Parameters
+    ----------
+    paths : iterable of pathlib.Path
+        In the subject's folder ``mri``.
+    folder : pathlib.Path
+        The subject's.
+    """
+    for path in filter(Path.exists, paths):
+        draft = folder / 'touch' / f'.{path.name}.draft'
+        shutil.copy2(path, draft)
+        draft.replace(_kept(path.name, folder))
+    try:
+        yield
+    finally:
+        put_back(folder)
+
+
+def put_back(folder: Path) -> None:
+    """Put files back that a stage which was cut off may have left half-written.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The subject's.
+    """
+    prefix = _kept('', folder).name
+    for path in folder.glob(f'touch/{prefix}*'):
+        path.replace(folder / 'mri' / path.name.removeprefix(prefix))
+
+
+def _kept(name: str, folder: Path) -> Path:
+    return folder / 'touch' / f'nicarbon.kept.{name}'
 
 
 def end(stage: Stage, folder: Path, told: str = '') -> None:

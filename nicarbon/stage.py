@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -36,6 +36,7 @@ __all__ = [
     'stages',
     'variants',
     'versions',
+    'with_parts',
     'words',
 ]
 
@@ -231,12 +232,27 @@ def every(version: Mapping[str, Version] = MappingProxyType({})) -> tuple[Stage,
     -------
     tuple of Stage
     """
-    return tuple(
-        each
-        for tool in TOOLS
-        for stage in stages(tool, version.get(tool))
-        for each in (stage, *parts(tool, stage.name))
-    )
+    return with_parts(stage for tool in TOOLS for stage in stages(tool, version.get(tool)))
+
+
+def with_parts(table: Iterable[Stage]) -> tuple[Stage, ...]:
+    """Stages, each followed by its parts.
+
+    Parameters
+    ----------
+    table : iterable of Stage
+
+    Returns
+    -------
+    tuple of Stage
+
+    Examples
+    --------
+    >>> asegdkt = stages('fastsurfer', '2.3')[:1]
+    >>> [stage.title for stage in with_parts(asegdkt)][:2]
+    ['FastSurferVINN', 'coronal network']
+    """
+    return tuple(each for stage in table for each in (stage, *parts(stage.tool, stage.name)))
 
 
 @cache

@@ -60,11 +60,16 @@ class Laboratory:
     def nodes(self, run: int = -1) -> list[Entry]:
         return [entry for entry in self.entries(run) if entry.kind == 'node']
 
-    def kill(self, work: Callable[[Path], Mapping[str, str]], *words: object) -> set[str]:
+    def kill(
+        self,
+        work: Callable[[Path], Mapping[str, str]],
+        *words: object,
+        end: Callable[[int], None] | None = None,
+    ) -> set[str]:
         """Run until something hangs, and kill all there is.
 
         ``work`` is given the folder in which what hangs makes a file; the names of those
-        are returned.
+        are returned. ``end`` is given the process instead, which then ends by itself.
         """
         marks = self.root / 'hanging'
         shutil.rmtree(marks, ignore_errors=True)
@@ -79,6 +84,9 @@ class Laboratory:
                 assert process.poll() is None, process.stderr.read().decode()
                 # So that a window has been written, and the other hemisphere hangs too.
                 time.sleep(0.6)
+                if end is not None:
+                    end(process.pid)
+                    process.wait(timeout=60)
             finally:
                 kill_session(process.pid)
         return {mark.name for mark in marks.iterdir()}

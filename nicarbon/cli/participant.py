@@ -16,7 +16,7 @@ from .. import bids
 from ..account import PUE
 from ..errors import OutputError, StorageError, UsageError
 from ..grids import parse
-from ..stage import Stage
+from ..stage import Stage, with_parts
 from .choice import Chosen
 from .earlier import last_pipeline
 from .options import Options
@@ -90,7 +90,7 @@ def participant(bids_dir: Path, out_dir: Path, chosen: Chosen) -> int:
     from .screen import Screen
 
     plan = _plan(bids_dir.resolve(), out_dir.resolve(), chosen)
-    screen = Screen(sys.stdout, plan.pipeline.stages)
+    screen = Screen(sys.stdout, with_parts(plan.pipeline.stages))
     screen.left_out(plan.without)
     if chosen.options.dry_run:
         screen.dry_run(plan.work, plan.steps, plan.out_dir)

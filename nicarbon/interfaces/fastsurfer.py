@@ -32,7 +32,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from .. import fastsurfer, progress
+from .. import fastsurfer, freesurfer, progress
 from ..aware import carbon_aware
 from ..errors import StageError
 from ..fastsurfer import FastSurfer
@@ -51,6 +51,9 @@ _ETIV = traits.Bool(False, usedefault=True, desc='intracranial volume too, of ta
 
 DEVICES = ('device', 'viewagg_device')
 """Inputs that may name a GPU, of those modules that have networks."""
+
+OVERWRITTEN = {'recon-surf': ('orig',)}
+"""By stage, what it needs and writes anew: recon-surf copies its input onto itself."""
 
 CLOCK_SECONDS = 2.0
 """File systems keep times that coarsely (FAT), so what is so much too old may be new."""
@@ -193,11 +196,16 @@ class Module(CommandLine):  # type: ignore[misc]
         stage, folder = self.stage, self.folder
         image = getattr(self.inputs, 'T1_file', None)
         told = progress.note([image] if image else [], [])
+        progress.put_back(folder)
         progress.check(stage, folder, told)
         if progress.finished(stage, folder):
             reused(progress.made_at(stage, folder))
             return runtime
-        with progress.working(stage, folder, told, imports=stage.touch == IMPORTED):
+        kept = [folder / stage.path(name) for name in OVERWRITTEN.get(stage.name, ())]
+        with (
+            progress.working(stage, folder, told, imports=stage.touch == IMPORTED),
+            progress.keeping(kept, folder),
+        ):
             self._run(stage, runtime, correct_return_codes)
         return runtime
 
@@ -211,6 +219,8 @@ class Module(CommandLine):  # type: ignore[misc]
             lines.append(line)
             if turns.read(line):
                 edge()
+
+        freesurfer.remove_stale_flags(self.folder)
 
         runtime.cmdline, runtime.stdout, runtime.stderr = shlex.join(called), '', ''
         runtime.success_codes = correct

@@ -21,8 +21,8 @@ __all__ = ['Line', 'Turns', 'commands', 'failure', 'parts']
 _CALL = re.compile(r'^recon-all ')
 _RECON_ALL_ENDS = re.compile(r'^recon-all \S.* (?:finished without error|exited with ERRORS) at')
 _PLANE_ENDS = re.compile(r'\w+ inference on .* finished in')
-_COMPLAINT = re.compile(r'^\[?(?:ERROR|CRITICAL)\b.*|^\w*(?:Error|Exception)\b.*|^ERROR:.*')
-_USAGE = re.compile(r'^\S+: error: ')
+_COMPLAINT = re.compile(r'^\[?(?:ERROR|CRITICAL)\b|^[\w.]*(?:Error|Exception)\b|^\S+: error: ')
+_STATUS = re.compile(r'^recon-all .* exited with ERRORS|^Command (?:exited|terminated) ')
 
 CALLERS = re.compile(r'(?:^|/)(?:recon-all|.*\.cmdf|.*\.sh)$')
 """Programs that run others, each of which is timed on its own."""
@@ -190,14 +190,16 @@ def failure(lines: Sequence[Line]) -> str:
     Returns
     -------
     str
-        Its last complaint; empty where there is none.
+        Its last complaint, or what was said of the program that failed; empty where there
+        is neither.
 
     Examples
     --------
     >>> failure([Line(1.0, '[ERROR: run_prediction.py:  430]: T1 image not found'), Line(2.0, '')])
     'T1 image not found'
     """
-    for _, text in reversed(lines):
-        if _COMPLAINT.search(text) or _USAGE.search(text):
-            return re.sub(r'^\[\w+: [^]]*\]: ', '', text.strip())
+    for pattern in (_COMPLAINT, _STATUS):
+        for _, text in reversed(lines):
+            if pattern.search(text):
+                return re.sub(r'^\[\w+: [^]]*\]: ', '', text.strip())
     return ''

@@ -12,7 +12,7 @@ from ..summary import Summary
 from .components import component_name
 from .context import Context
 from .numbers import percent
-from .references import BIDS, CODECARBON, FREESURFER, NIPYPE, SCI, references
+from .references import BIDS, CODECARBON, FASTSURFER, FREESURFER, NIPYPE, SCI, references
 
 __all__ = ['citations', 'intensity_text', 'methods']
 
@@ -37,6 +37,10 @@ _GPU_POLICY = (
     'That of a graphics processor was attributed in proportion to the time on its '
     'multiprocessors, its idle power in proportion to the processes that held it.'
 )
+
+
+PROGRAMS = {'FastSurfer': FASTSURFER, 'FreeSurfer': FREESURFER}
+"""Works on programs that are not nicarbon's."""
 
 
 def methods(total: Summary, context: Context) -> str:
@@ -78,7 +82,7 @@ def citations(total: Summary, context: Context) -> list[str]:
     """
     ran = {line.share.entry.stage for line in total.lines}
     keys = [BIDS, NIPYPE]
-    keys += [FREESURFER] if 'FreeSurfer' in dict(context.versions) else []
+    keys += [work for name, work in PROGRAMS.items() if name in dict(context.versions)]
     keys += [doi for stage in context.pipeline if stage.key in ran for doi in stage.cites]
     keys.append(SCI)
     sources = [total.footprint.intensity.source, *(host.power_source for host in context.hosts)]
@@ -98,16 +102,24 @@ def _processing(total: Summary, context: Context) -> str:
         f'Images in the Brain Imaging Data Structure ({references()[BIDS].short}) were processed '
         f'with nicarbon {context.version} on Nipype ({references()[NIPYPE].short}).'
     )
-    return ' '.join([opening, *_program(context), *says])
+    tools = {stage.tool for stage in context.pipeline if stage.key in ran}
+    return ' '.join([opening, *_programs(context, tools), *says])
 
 
-def _program(context: Context) -> list[str]:
-    """The program that the stages are of, where it is not nicarbon."""
-    version = dict(context.versions).get('FreeSurfer')
-    if version is None:
-        return []
-    work = references()[FREESURFER].short
-    return [f'Stages of recon-all of FreeSurfer {version} ({work}) were run one by one.']
+def _programs(context: Context, tools: set[str]) -> list[str]:
+    """The programs that the stages are of, where they are not nicarbon."""
+    told = {
+        name: f'{name} {version} ({references()[PROGRAMS[name]].short})'
+        for name, version in context.versions
+        if name in PROGRAMS
+    }
+    said = []
+    if 'fastsurfer' in tools and 'FastSurfer' in told:
+        beside = f', with {told["FreeSurfer"]} for surfaces' if 'FreeSurfer' in told else ''
+        said.append(f'Modules of {told["FastSurfer"]} were run one by one{beside}.')
+    if 'freesurfer' in tools and 'FreeSurfer' in told:
+        said.append(f'Stages of recon-all of {told["FreeSurfer"]} were run one by one.')
+    return said
 
 
 def _carbon(total: Summary, context: Context) -> str:

@@ -13,15 +13,25 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ['BIDS', 'CODECARBON', 'FREESURFER', 'NIPYPE', 'SCI', 'Reference', 'bibtex']
+__all__ = [
+    'BIDS',
+    'CODECARBON',
+    'FASTSURFER',
+    'FREESURFER',
+    'NIPYPE',
+    'SCI',
+    'Reference',
+    'bibtex',
+]
 __all__ += ['references']
 
-SCI, NIPYPE, BIDS, CODECARBON, FREESURFER = (
+SCI, NIPYPE, BIDS, CODECARBON, FREESURFER, FASTSURFER = (
     'ISO/IEC 21031:2024',
     '10.3389/fninf.2011.00013',
     '10.1038/sdata.2016.44',
     '10.5281/zenodo.4658424',
     '10.1016/j.neuroimage.2012.01.021',
+    '10.1016/j.neuroimage.2020.117012',
 )
 
 

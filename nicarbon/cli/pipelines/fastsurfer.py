@@ -116,7 +116,8 @@ class FastSurferPipeline:
             licence = self.options.fs_license_file
             own = freesurfer.environment(self.freesurfer, None, self.environ)
             environ = {**self.environ, **own}
-            freesurfer.require(self.freesurfer, folder, names, licence, environ)
+            # The stage removes what a recon-all left that was killed with it.
+            freesurfer.require(self.freesurfer, folder, names, licence, environ, stale_flags=True)
         for session in sessions:
             _require_one(session)
             self._require_inputs(folder / session.name)
