@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'hook': {'instrument'},
     'command': {'errors'},
     'anatomy': {'errors'},
-    'freesurfer': {'errors', 'stage'},
+    'freesurfer': {'cputime', 'errors', 'stage'},
     'fastsurfer': {'errors', 'freesurfer', 'stage', 'torch_probe'},
     'torch_probe': {'errors'},
     'progress': {'errors', 'stage'},
