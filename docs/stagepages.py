@@ -1,8 +1,8 @@
 """Pages of stages, made of the stage table and of the workflow when the documentation is built.
 
-``{stage-table} 7`` is a table of all stages of FreeSurfer 7; ``{stage-table} 6`` with
-``:unlike: 7`` only of those that another version does not have so. ``{stage-graph} 7`` is
-the graph of the workflow, drawn.
+``{stage-table} freesurfer 7`` is a table of all stages of FreeSurfer 7; ``{stage-table}
+freesurfer 6`` with ``:unlike: 7`` only of those that another version does not have so.
+``{stage-graph} 7`` is the graph of FreeSurfer's workflow, drawn.
 """
 
 from __future__ import annotations
@@ -12,36 +12,35 @@ from typing import ClassVar
 
 import networkx as nx
 from docutils import nodes
-from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
 from nicarbon.freesurfer import selected
-from nicarbon.interfaces.freesurfer import of_stage
+from nicarbon.interfaces import fastsurfer, freesurfer
 from nicarbon.stage import Stage, stages, versions
 from nicarbon.workflows.freesurfer import init_freesurfer_wf
 
-TOOL = 'freesurfer'
+CLASSES = {'freesurfer': freesurfer.of_stage, 'fastsurfer': fastsurfer.of_stage}
 
 # The table -------------------------------------------------------------------------------
 
 
-def rows(version: int) -> dict[str, Stage]:
+def rows(tool: str, version: str) -> dict[str, Stage]:
     """Stages by name; of those of one hemisphere the left."""
     found: dict[str, Stage] = {}
-    for stage in stages(TOOL, version):
+    for stage in stages(tool, version):
         found.setdefault(stage.name, stage)
     return found
 
 
 def alike(one: Stage, other: Stage | None) -> bool:
     """Whether two versions have the same row."""
-    shown = ('name', 'flag', 'hemi', 'group', 'needs', 'makes', 'threads')
+    shown = ('name', 'flag', 'hemi', 'group', 'needs', 'makes', 'threads', 'gpu', 'arguments')
     return all(getattr(one, field) == getattr(other, field, None) for field in shown)
 
 
-def table(version: int, unlike: int | None = None) -> str:
+def table(tool: str, version: str, unlike: str | None = None) -> str:
     """A table in Markdown."""
-    others = {number: rows(number) for number in map(int, versions(TOOL))}
+    others = {number: rows(tool, number) for number in versions(tool)}
     lines = ['| Stage | Needs | Makes | Same in |', '|---|---|---|---|']
     for name, stage in others[version].items():
         if unlike is None or not alike(stage, others[unlike].get(name)):
@@ -50,15 +49,16 @@ def table(version: int, unlike: int | None = None) -> str:
     return '\n'.join(lines)
 
 
-def row(stage: Stage, same: list[int]) -> str:
-    kind = of_stage(stage.name)
+def row(stage: Stage, same: list[str]) -> str:
+    kind = CLASSES[stage.tool](stage.name)
     marks = ' ×2' * bool(stage.hemi) + ' <i>threads</i>' * stage.threads
-    told = f'`{stage.flag or "-i FILE"}`<br>{{py:class}}`~{kind.__module__}.{kind.__name__}`'
+    marks += ' <i>GPU</i>' * stage.gpu
+    told = f'`{stage.flag or stage.program or "-i FILE"}`<br>{{py:class}}`~{kind.__module__}.{kind.__name__}`'
     cells = [
         f'**{stage.name}**{marks}<br>{told}',
         files(stage, stage.needs),
         files(stage, stage.makes),
-        ', '.join(map(str, same)),
+        ', '.join(same),
     ]
     return f'| {" | ".join(cells)} |'
 
@@ -70,18 +70,18 @@ def files(stage: Stage, names: tuple[str, ...]) -> str:
     return '<br>'.join(f'`{place}`' for place in dict.fromkeys(kept))
 
 
-def absent(version: int, other: int) -> list[str]:
-    return [name for name in rows(other) if name not in rows(version)]
+def absent(tool: str, version: str, other: str) -> list[str]:
+    return [name for name in rows(tool, other) if name not in rows(tool, version)]
 
 
 class StageTable(SphinxDirective):
-    required_arguments = 1
-    option_spec: ClassVar = {'unlike': directives.nonnegative_int}
+    required_arguments = 2
+    option_spec: ClassVar = {'unlike': str}
 
     def run(self) -> list[nodes.Node]:
-        version, unlike = int(self.arguments[0]), self.options.get('unlike')
-        text = table(version, unlike)
-        if unlike is not None and (gone := absent(version, unlike)):
+        (tool, version), unlike = self.arguments, self.options.get('unlike')
+        text = table(tool, version, unlike)
+        if unlike is not None and (gone := absent(tool, version, unlike)):
             names = ', '.join(f'**{name}**' for name in gone)
             text += f'\n\nStages of {unlike} that {version} does not have: {names}.'
         made = self.parse_text_to_nodes(text)

@@ -144,6 +144,11 @@ class _Aware:
         quietly(note_cached, self, cached)
         return cached
 
+    def is_gpu_node(self) -> bool:
+        """Whether Nipype shall count it among the jobs on GPUs: its interface may know."""
+        asked = super().is_gpu_node()  # type: ignore[misc]
+        return asked or getattr(self.interface, 'uses_gpu', False)  # type: ignore[attr-defined]
+
     def _run_command(self, execute: bool, copyfiles: bool = True) -> Any:  # noqa: FBT001, FBT002
         return metered(self, super()._run_command, execute, copyfiles)  # type: ignore[misc]
 

@@ -32,7 +32,7 @@ from dataclasses import dataclass, field
 
 from .entry import Entry, Reading, Use, Window
 
-__all__ = ['Charge', 'Stake', 'charge', 'held', 'stake']
+__all__ = ['Charge', 'Stake', 'charge', 'held', 'is_gpu', 'stake']
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,8 @@ class Charge:
     """Joules of one component that a node is charged in one window.
 
     ``low`` and ``high`` are what would come to idle + dynamic if idle power were at either
-    end of its interval.
+    end of its interval. ``held_seconds`` is the time for which the component was kept for
+    the node alone: those who hold one GPU at once have each a part of the window.
     """
 
     idle: float
@@ -75,6 +76,7 @@ class Charge:
     exclusive: float
     low: float = 0.0
     high: float = 0.0
+    held_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,25 @@ def held(node: Entry) -> frozenset[str]:
     )
 
 
+def is_gpu(component: str) -> bool:
+    """Whether a component is a GPU, whose energy does not follow CPU time.
+
+    Parameters
+    ----------
+    component : str
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_gpu('gpu:GPU-3f2a'), is_gpu('cpu')
+    (True, False)
+    """
+    return component.partition(':')[0] == 'gpu'
+
+
 def charge(
     timeline: Entry,
     window: Window,
@@ -193,17 +214,20 @@ def charge(
     """
     reading, joules = timeline.readings[index], window.joules[index] or 0.0
     use = window.uses[index] if window.uses else None
-    if use is None and reading.component.startswith('gpu'):
+    if use is None and is_gpu(reading.component):
         return [None] * len(stakes), 0.0
     if use is None:
         parts, overhead = _by_cpu(timeline, window, reading, stakes, overhead_seconds)
     else:
         parts, overhead = _by_use(window, index, reading.component, stakes, overhead_seconds)
-    idle = min(joules, (reading.idle_watts or 0.0) * window.seen(index))
+    seconds = window.seen(index)
+    idle = min(joules, (reading.idle_watts or 0.0) * seconds)
     if use is not None and not (use.host_seconds or overhead or any(p and p.used for p in parts)):
         idle = joules  # Nobody computes: all of it is the price of being held.
     span = (idle / u, min(joules, idle * u)) if (u := _idle_factor(reading)) > 1 else (idle, idle)
-    charges = [None if part is None else _charge(part, idle, joules, span) for part in parts]
+    charges = [
+        None if part is None else _charge(part, idle, joules, span, seconds) for part in parts
+    ]
     return charges, (joules - idle) * overhead
 
 
@@ -216,14 +240,18 @@ def _idle_factor(reading: Reading) -> float:
     return reading.idle_u_rel if reading.tier == 'measured' else 1.0
 
 
-def _charge(part: _Part, idle: float, joules: float, span: tuple[float, float]) -> Charge:
-    ends = sorted(least * part.held + (joules - least) * part.used for least in span)
+def _charge(
+    part: _Part, idle: float, joules: float, span: tuple[float, float], seconds: float
+) -> Charge:
+    low, high = sorted(least * part.held + (joules - least) * part.used for least in span)
     return Charge(
         idle * part.held,
         (joules - idle) * part.used,
         joules * part.used,
         joules * part.overlap,
-        *ends,
+        low,
+        high,
+        part.held * seconds,
     )
 
 

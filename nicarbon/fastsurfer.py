@@ -5,11 +5,8 @@ Everything that can be known to stop its modules is found out before any work st
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shlex
-import subprocess
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -17,37 +14,40 @@ from typing import NamedTuple
 from .errors import UnavailableError, UsageError
 from .freesurfer import LONGEST_PATH, FreeSurfer
 from .stage import Stage, stages, versions
+from .torch_probe import Torch, ask, device_of
 
 __all__ = ['GROUPS', 'FastSurfer', 'Torch', 'device_of', 'environment', 'find', 'probe']
-__all__ += ['require', 'require_freesurfer', 'selected', 'threads']
+__all__ += ['require', 'require_freesurfer', 'selected', 'takes_allow_root', 'threads']
 
 GROUPS = ('seg', 'surf')
 """What run_fastsurfer.sh tells apart by ``--seg_only`` and ``--surf_only``."""
 
-FREESURFER_VERSIONS = {'2.3': '7.4.1', '2.4': '7.4.1', '2.6': '7.4.1'}
+FREESURFER_VERSIONS = {'2.3': '7.4.1', '2.4': '7.4.1', '2.6': '8.2.0'}
 """The FreeSurfer that recon-surf.sh of a version goes with (``FS_VERSION_SUPPORT``)."""
 
 CHECKPOINTS = {
     'asegdkt': 'FastSurferCNN/config/checkpoint_paths.yaml',
     'cereb': 'CerebNet/config/checkpoint_paths.yaml',
     'hypothal': 'HypVINN/config/checkpoint_paths.yaml',
+    'cc': 'CorpusCallosum/config/checkpoint_paths.yaml',
 }
 """Files that name the weights of a module's networks."""
 
-_VERSION = re.compile(r"""^version\s*=\s*['"](\d+)\.(\d+)([^'"]*)['"]""", re.MULTILINE)
-_WEIGHTS = re.compile(r'checkpoints/[\w.-]+\.pkl')
+DEFECTS = {
+    'recon_surf/recon-surf.sh': (
+        re.compile(r'\A(?![\s\S]*\bwm_file=)[\s\S]*\$wm_file\b'),
+        '$wm_file is never set, and no white surface is made',
+    ),
+    'recon_surf/talairach-reg.sh': (
+        re.compile(r'softlink_or_copy -'),
+        'softlink_or_copy is given an option, and talairach.lta becomes a log',
+    ),
+}
+"""What is wrong with scripts of some development versions, and how it is seen in their text."""
 
-_PROBE = """
-import json
-try:
-    import torch
-except ImportError as error:
-    print(json.dumps({'error': str(error)}))
-else:
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    names = [torch.cuda.get_device_name(number) for number in range(count)]
-    print(json.dumps({'version': torch.__version__, 'gpus': names}))
-"""
+_VERSION = re.compile(r"""^version\s*=\s*['"](\d+)\.(\d+)([^'"]*)['"]""", re.MULTILINE)
+_PYTHON = re.compile(r"""^requires-python\s*=\s*['"]>=\s*(\d+)\.(\d+)""", re.MULTILINE)
+_WEIGHTS = re.compile(r'checkpoints/[\w.-]+\.pkl')
 
 
 class FastSurfer(NamedTuple):
@@ -68,21 +68,6 @@ class FastSurfer(NamedTuple):
     def minor(self) -> str:
         """Version that the stage table is chosen by, such as ``2.3``."""
         return '.'.join(self.version.split('.')[:2])
-
-
-class Torch(NamedTuple):
-    """What the Python that runs FastSurfer has.
-
-    Parameters
-    ----------
-    version : str
-        Of PyTorch.
-    gpus : tuple of str
-        Names of the GPUs that PyTorch can use.
-    """
-
-    version: str
-    gpus: tuple[str, ...] = ()
 
 
 def selected(version: str, names: Collection[str] = GROUPS) -> tuple[Stage, ...]:
@@ -186,6 +171,27 @@ def environment(fastsurfer: FastSurfer, environ: Mapping[str, str] = os.environ)
     }
 
 
+def takes_allow_root(fastsurfer: FastSurfer) -> bool:
+    """Whether its modules refuse root themselves, and so have a flag for it.
+
+    Since 2.3.1, only run_fastsurfer.sh does.
+
+    Parameters
+    ----------
+    fastsurfer : FastSurfer
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> [takes_allow_root(FastSurfer(Path('/f'), version)) for version in ('2.3.0', '2.3.1')]
+    [True, False]
+    """
+    return fastsurfer.version in {'2.3.0', '2.4.0-dev'}
+
+
 def threads(number: int) -> dict[str, str]:
     """Variables that keep a module to so many threads.
 
@@ -232,73 +238,17 @@ def probe(fastsurfer: FastSurfer, python: str, environ: Mapping[str, str] = os.e
     Raises
     ------
     UnavailableError
-        When there is no such Python, or it has no PyTorch.
+        When there is no such Python, it has no PyTorch, or this FastSurfer needs a newer one.
     """
-    try:
-        done = subprocess.run(
-            [*shlex.split(python), '-c', _PROBE],
-            env={**environ, **environment(fastsurfer, environ)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except (OSError, ValueError) as error:
-        why = getattr(error, 'strerror', None) or error
-        raise UnavailableError(f'--fastsurfer-python {python} cannot be run: {why}') from None
-    lines = done.stdout.strip().splitlines()
-    try:
-        told = json.loads(lines[-1])
-    except (IndexError, ValueError):
-        said = (done.stderr.strip().splitlines() or [f'exit code {done.returncode}'])[-1]
-        raise UnavailableError(f'--fastsurfer-python {python} cannot be run: {said}') from None
-    if 'error' in told:
+    found = ask(python, {**environ, **environment(fastsurfer, environ)})
+    text = (fastsurfer.home / 'pyproject.toml').read_text('utf-8', errors='replace')
+    least = _PYTHON.search(text)
+    if least and tuple(map(int, found.python.split('.')[:2])) < tuple(map(int, least.groups())):
         raise UnavailableError(
-            f'{python} has no PyTorch ({told["error"]}): install the requirements of '
-            'FastSurfer for it, or name another Python with --fastsurfer-python'
+            f'FastSurfer {fastsurfer.version} needs Python {least[1]}.{least[2]}, and {python} '
+            f'is {found.python}: name another one with --fastsurfer-python'
         )
-    return Torch(told['version'], tuple(told['gpus']))
-
-
-def device_of(asked: str, torch: Torch) -> str:
-    """The device that networks run on.
-
-    Parameters
-    ----------
-    asked : str
-        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-    torch : Torch
-
-    Returns
-    -------
-    str
-        ``cpu`` or ``cuda:N``.
-
-    Raises
-    ------
-    UnavailableError
-        When a GPU is asked for and not there.
-
-    Examples
-    --------
-    >>> device_of('auto', Torch('2.4.0')), device_of('cuda', Torch('2.4.0', ('H100',)))
-    ('cpu', 'cuda:0')
-    >>> device_of('cuda:1', Torch('2.4.0', ('H100',)))
-    Traceback (most recent call last):
-    ...
-    nicarbon.errors.UnavailableError: --device cuda:1: PyTorch 2.4.0 sees 1 GPU(s) here (H100): take one of them, or --device cpu
-    """
-    if asked == 'auto':
-        return 'cuda:0' if torch.gpus else 'cpu'
-    if asked == 'cpu':
-        return asked
-    number = int(asked.partition(':')[2] or 0)
-    if number >= len(torch.gpus):
-        names = f' ({", ".join(torch.gpus)})' if torch.gpus else ''
-        raise UnavailableError(
-            f'--device {asked}: PyTorch {torch.version} sees {len(torch.gpus)} GPU(s) here'
-            f'{names}: take one of them, or --device cpu'
-        )
-    return f'cuda:{number}'
+    return found
 
 
 def require(
@@ -324,7 +274,7 @@ def require(
     Raises
     ------
     UnavailableError
-        When weights are missing.
+        When weights are missing, or a script is known not to work.
     UsageError
         When a path is too long or has blanks, or root may not run them.
     """
@@ -337,9 +287,28 @@ def require(
         program = fastsurfer.home / stage.program
         if not program.is_file():
             raise UnavailableError(f'FASTSURFER_HOME={fastsurfer.home} has no {stage.program}')
+        _require_sound(fastsurfer, stage)
         _require_weights(fastsurfer, stage)
     for subject in subjects:
         _require_folder(subjects_dir / subject)
+
+
+def _require_sound(fastsurfer: FastSurfer, stage: Stage) -> None:
+    """Some development versions never worked; recon-surf calls the script of ``tal_reg``."""
+    called = [stage.program]
+    called += ['recon_surf/talairach-reg.sh'] if stage.name == 'recon-surf' else []
+    for name in called:
+        pattern, told = DEFECTS.get(name, (None, ''))
+        path = fastsurfer.home / name
+        if (
+            pattern
+            and path.is_file()
+            and pattern.search(path.read_text('utf-8', errors='replace'))
+        ):
+            raise UnavailableError(
+                f'{path} does not work ({told}), like that of 2.4.0-dev: take a release of '
+                'FastSurfer, or --seg-only'
+            )
 
 
 def _require_weights(fastsurfer: FastSurfer, stage: Stage) -> None:

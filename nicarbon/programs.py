@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from .charge import is_gpu
 from .entry import Command
 from .series import utc
 from .share import Share
@@ -95,7 +96,7 @@ def spent(share: Share) -> list[Spent]:
     entry, commands = share.entry, share.entry.commands
     cpu_seconds = max(entry.cpu_seconds, sum(command.cpu_seconds for command in commands))
     seconds = max(entry.seconds, sum(command.seconds for command in commands))
-    known = {name: joules for name, joules in share.components.items() if _follows_cpu(name)}
+    known = {name: joules for name, joules in share.components.items() if not is_gpu(name)}
     idle = sum(share.idle.get(name, 0.0) for name in known)
     dynamic = sum(known.values()) - idle
     return [
@@ -109,10 +110,6 @@ def spent(share: Share) -> list[Spent]:
         )
         for command in commands
     ]
-
-
-def _follows_cpu(component: str) -> bool:
-    return not component.startswith('gpu')
 
 
 def _part(own: float, whole: float) -> float:

@@ -32,7 +32,7 @@ __all__ = ['IMPORTS', 'begin', 'begin_import', 'check', 'end', 'end_import', 'fa
 __all__ += ['fail_import', 'finished', 'is_complete', 'is_ours', 'keeping', 'made_at', 'note']
 __all__ += ['put_back', 'working']
 
-IMPORTS = frozenset({'input', 't2-input', 'flair-input', 'asegdkt'})
+IMPORTS = frozenset({'input', 't2-input', 'flair-input', 'asegdkt', 'copy-input'})
 """Stages that read images from elsewhere."""
 
 MODIFIERS = frozenset({'-3T', '-cm', '-hires'})

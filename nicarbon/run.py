@@ -24,7 +24,7 @@ from .entry import Command, Entry, Part
 from .errors import UsageError, warn_once
 from .watch import Label, Watch, process_name, unmeasured
 
-__all__ = ['Place', 'Recording', 'add_cached', 'divided', 'look', 'new_run_id', 'ran', 'recording']
+__all__ = ['Place', 'Recording', 'add_cached', 'divided', 'edge', 'new_run_id', 'ran', 'recording']
 __all__ += ['reused', 'watched']
 
 LEDGER_VARIABLE = 'NICARBON_LEDGER'
@@ -323,15 +323,15 @@ def divided(parts: Iterable[Part]) -> None:
         _safely(_here.watch.divide, parts)
 
 
-def look() -> None:
-    """Read all counters now: the work that goes on in this thread turns to something else.
+def edge() -> None:
+    """Tell apart what the work that goes on in this thread uses from now on.
 
-    What :func:`divided` says of it in hindsight is then exact, however short it was.
-    Outside watched work nothing happens.
+    A sub-stage that is named later, by :func:`divided`, then has the joules of its own
+    time and none of its neighbours'. Outside watched work nothing happens.
 
     Examples
     --------
-    >>> look()
+    >>> edge()
     """
     if _here.watch is not None:
         _safely(_here.watch.look)

@@ -34,6 +34,7 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from .entry import Entry, Tier
+from .gpu import Held
 from .series import leaves
 from .split import POLICIES, Book, Policy, Tally, mean, split
 from .timeline import clusters, leftover
@@ -67,6 +68,8 @@ class Share:
         moves, wider by the time in which it was not seen.
     idle : dict of {str : float}
         What idle power has of the joules by component.
+    held : Held or None
+        The part of it in which a GPU was held; None where no GPU was seen.
     """
 
     entry: Entry
@@ -77,6 +80,7 @@ class Share:
     tiers: dict[str, Tier] = field(default_factory=dict)
     u_rels: dict[str, float] = field(default_factory=dict)
     idle: dict[str, float] = field(default_factory=dict)
+    held: Held | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,4 +231,5 @@ def _share(node: Entry, tally: Tally) -> Share:
         tiers,
         tally.u_rel,
         tally.idle,
+        tally.held.held,
     )

@@ -15,8 +15,10 @@ from dataclasses import asdict
 from typing import Any
 
 from .account import Footprint, Intensity
+from .complexity import Network
 from .entry import Entry
 from .host import Host
+from .phases import Phases, phases
 from .programs import spent
 from .share import Balance, Share
 from .summary import Line, Summary
@@ -24,7 +26,7 @@ from .summary import Line, Summary
 __all__ = ['COLUMNS', 'COMMANDS_VERSION', 'COMMAND_COLUMNS', 'SIDECAR_VERSION', 'command_rows']
 __all__ += ['command_sidecar', 'row', 'sidecar', 'tsv']
 
-SIDECAR_VERSION = 2
+SIDECAR_VERSION = 3
 """Raised whenever a column or a key changes its name or meaning."""
 
 COMMANDS_VERSION = 1
@@ -52,6 +54,13 @@ COLUMNS: dict[str, tuple[str, str]] = {
     'energy_dram': ('Part of energy: memory', 'J'),
     'energy_gpu': ('Part of energy: all GPUs', 'J'),
     'energy_rest': ('Part of energy: rest of the machine', 'J'),
+    'gpu_duration': ('Wall time in which it held a GPU', 's'),
+    'gpu_time': (
+        'The same for each GPU, added up; of those that hold one at once each has its part',
+        's',
+    ),
+    'energy_with_gpu': ('Part of energy: all components while it held a GPU', 'J'),
+    'energy_without_gpu': ('Part of energy: all components while it held none', 'J'),
     'energy_dynamic': ('Energy by the policy "dynamic"', 'J'),
     'energy_active': ('Energy by the policy "active"', 'J'),
     'energy_exclusive': ('Energy by the policy "exclusive"', 'J'),
@@ -93,6 +102,7 @@ def row(line: Line) -> dict[str, Cell]:
         None where a value was not seen or does not apply.
     """
     entry, share, print_ = line.share.entry, line.share, line.footprint
+    apart = phases([line])
     # Killed before its first window had ended: nobody knows for how long it ran.
     timed = bool(entry.windows) or entry.outcome != 'killed'
     return {
@@ -114,6 +124,10 @@ def row(line: Line) -> dict[str, Cell]:
         'energy_dram': _part(share, 'dram'),
         'energy_gpu': _part(share, 'gpu'),
         'energy_rest': _part(share, 'rest'),
+        'gpu_duration': apart.gpu.seconds if apart else None,
+        'gpu_time': apart.gpu_seconds if apart else None,
+        'energy_with_gpu': apart.gpu.footprint.joules if apart else None,
+        'energy_without_gpu': apart.cpu.footprint.joules if apart else None,
         'energy_dynamic': share.joules['dynamic'] if print_ else None,
         'energy_active': share.joules['active'] if print_ else None,
         'energy_exclusive': share.joules['exclusive'] if print_ else None,
@@ -208,6 +222,7 @@ def sidecar(
     runs: Iterable[Entry],
     hosts: Iterable[Host],
     sources: Iterable[str],
+    networks: Iterable[Network] = (),
 ) -> dict[str, Any]:
     """Content of ``*_carbon.json``.
 
@@ -223,37 +238,45 @@ def sidecar(
     hosts : iterable of Host
     sources : iterable of str
         BIDS URIs of the images.
+    networks : iterable of Network
+        Those that ran, counted; where there are none, they have no key.
 
     Returns
     -------
     dict
         Valid against ``nicarbon/data/carbon.schema.json``.
     """
-    return _described(COLUMNS) | {
-        'SchemaVersion': SIDECAR_VERSION,
-        'Description': 'Energy and carbon of a pipeline, stage by stage',
-        'Sources': list(sources),
-        'Energy': energy(summary),
-        'Footprint': footprint(summary.footprint, seen=summary.seen),
-        'Lost': footprint(summary.lost, seen=summary.seen),
-        'Outcomes': summary.outcomes,
-        'Balance': [_camel(asdict(balance)) for balance in balances],
-        'Hosts': [_camel(host._asdict()) for host in hosts],
-        'Provenance': {
-            'GeneratedBy': [{'Name': 'nicarbon', 'Version': version}],
-            'Command': command,
-            'Runs': [
-                {
-                    'RunId': run.run_id,
-                    'Host': run.host,
-                    'Started': run.started,
-                    'Seconds': run.seconds,
-                    'Outcome': run.outcome,
-                }
-                for run in runs
-            ],
-        },
-    }
+    counted = [_camel(asdict(one)) | {'MacsPerScan': one.macs_per_scan} for one in networks]
+    return (
+        _described(COLUMNS)
+        | ({'Networks': counted} if counted else {})
+        | {
+            'SchemaVersion': SIDECAR_VERSION,
+            'Description': 'Energy and carbon of a pipeline, stage by stage',
+            'Sources': list(sources),
+            'Energy': energy(summary),
+            'Footprint': footprint(summary.footprint, seen=summary.seen),
+            'Lost': footprint(summary.lost, seen=summary.seen),
+            'GPU': _gpu(phases(summary.lines)),
+            'Outcomes': summary.outcomes,
+            'Balance': [_camel(asdict(balance)) for balance in balances],
+            'Hosts': [_camel(host._asdict()) for host in hosts],
+            'Provenance': {
+                'GeneratedBy': [{'Name': 'nicarbon', 'Version': version}],
+                'Command': command,
+                'Runs': [
+                    {
+                        'RunId': run.run_id,
+                        'Host': run.host,
+                        'Started': run.started,
+                        'Seconds': run.seconds,
+                        'Outcome': run.outcome,
+                    }
+                    for run in runs
+                ],
+            },
+        }
+    )
 
 
 def command_sidecar(version: str) -> dict[str, Any]:
@@ -314,6 +337,20 @@ def footprint(value: Footprint, *, seen: bool) -> dict[str, Any]:
         'GramsCO2eHigh': value.high if seen else None,
         'PUE': {'Value': value.pue.value, 'Origin': value.pue.origin},
         'Intensity': intensity(value.intensity),
+    }
+
+
+def _gpu(apart: Phases | None) -> dict[str, Any] | None:
+    """What fell in the time in which a GPU was held; null where none was seen."""
+    if apart is None:
+        return None
+    return {
+        'Seconds': apart.gpu.seconds,
+        'GPUSeconds': apart.gpu_seconds,
+        'GPUDays': apart.gpu_days,
+        'With': footprint(apart.gpu.footprint, seen=True),
+        'WithoutSeconds': apart.cpu.seconds,
+        'Without': footprint(apart.cpu.footprint, seen=True),
     }
 
 

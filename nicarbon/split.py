@@ -16,6 +16,7 @@ from .account import combine
 from .charge import Charge, Stake, charge, held, stake
 from .complete import completed
 from .entry import Entry, Reading, Window
+from .gpu import HeldTally
 from .overhead import descendants, nested, overheads
 from .timeline import together, weaker
 
@@ -33,7 +34,7 @@ FARTHEST = 10.0
 class Tally:
     """Joules of one node, added up window by window."""
 
-    __slots__ = ('components', 'ends', 'idle', 'joules', 'readings', 'seconds', 'seen')
+    __slots__ = ('components', 'ends', 'held', 'idle', 'joules', 'readings', 'seconds', 'seen')
 
     def __init__(self) -> None:
         self.joules: dict[Policy, float] = dict.fromkeys(POLICIES, 0.0)
@@ -42,10 +43,17 @@ class Tally:
         self.readings: dict[str, Reading] = {}
         self.seen: Counter[str] = Counter()
         self.ends: dict[str, tuple[float, float]] = {}
+        self.held = HeldTally()
         self.seconds = 0.0
 
-    def add(self, reading: Reading, joules: Charge, seconds: float) -> None:
+    def begin(self, one: Stake) -> None:
+        """A window begins in which the node had this stake."""
+        self.seconds += one.seconds
+        self.held.begin(one)
+
+    def add(self, reading: Reading, joules: Charge, seconds: float, one: Stake) -> None:
         """What one component is charged in one window, in so many seconds seen."""
+        self.held.add(reading.component, joules, one)
         name, reserved = reading.component, joules.idle + joules.dynamic
         self.joules['reserved'] += reserved
         self.joules['dynamic'] += joules.dynamic
@@ -205,7 +213,7 @@ def split(
         for one in beside[number]:
             books[one.node.entry_id].add(page, window.seconds)
         for one in inside[number]:
-            tallies[one.node.entry_id].seconds += one.seconds
+            tallies[one.node.entry_id].begin(one)
     return list(books.values())
 
 
@@ -236,7 +244,7 @@ def _add_host(
     for one, charged in zip(others, charges, strict=True):
         if charged is not None:
             seen = one.seconds * window.seen(index) / window.seconds
-            tallies[one.node.entry_id].add(reading, charged, seen)
+            tallies[one.node.entry_id].add(reading, charged, seen, one)
             page.charge_node(one.node, charged.idle + charged.dynamic)
 
 
@@ -257,7 +265,7 @@ def _add_own(
                 page.host.append((reading, joules))
                 page.charge_node(one.node, joules)
                 whole = Charge(0.0, *[joules] * 5)
-                tallies[one.node.entry_id].add(reading, whole, one.seconds)
+                tallies[one.node.entry_id].add(reading, whole, one.seconds, one)
     runs = {one.node.run_id: one for one in beside}
     for run_id, one in runs.items():
         for reading in one.node.readings:

@@ -272,7 +272,7 @@ def parts(tool: str, name: str) -> tuple[Stage, ...]:
     Examples
     --------
     >>> [part.key for part in parts('fastsurfer', 'asegdkt')]
-    ['asegdkt.coronal', 'asegdkt.sagittal', 'asegdkt.axial']
+    ['asegdkt.coronal', 'asegdkt.sagittal', 'asegdkt.axial', 'asegdkt.labels']
     """
     rows = [row for row in _table(tool).get('part', ()) if row['of'] == name]
     return tuple(part for row in rows for part in _parts(tool, name, row))

@@ -37,6 +37,10 @@ WINDOW_SECONDS = 5.0
 """Length of a window: a look costs well below a millisecond, so that watching
 takes about 0.01 % of a core."""
 
+HELD_WINDOW_SECONDS = 1.0
+"""Windows of work that was seen to hold a GPU: its networks take a minute, and when they
+began and ended is known to half a window."""
+
 _numbers = itertools.count(1)
 
 Told = TypeVar('Told', Part, Command)
@@ -284,6 +288,8 @@ class Watch:
             tuple(each.joules for each in seen),
             tuple(each.use for each in seen) if any(each.use for each in seen) else (),
         )
+        if any(use is not None and use.held_seconds for use in window.uses):
+            self.window_seconds = min(self.window_seconds, HELD_WINDOW_SECONDS)
         self._monotonic, self._cpu_seconds, self._busy = now, cpu_seconds, busy
         self._windows.append(window)
         return window

@@ -17,10 +17,12 @@ True of it, as of the real one
 True of it alone
     What every module and plane costs is known. It burns CPU until its own clock says that
     it has had it, so it holds on a busy machine; what each used is written to
-    ``truth.jsonl``. Its PyTorch is a file that says which GPUs there are.
+    ``truth.jsonl``. Its PyTorch is a file that says which GPUs there are. With a device
+    of CUDA, networks hold a board of the driver in ``gpu_machine``, from start to end, if
+    it is there.
 
 Not true of it
-    No process opens a GPU. recon-surf.sh is Python; its recon-all is the stand-in of
+    No process opens a real GPU. recon-surf.sh is Python; its recon-all is the stand-in of
     FreeSurfer, and so are FreeSurfer's programs, whose arguments are not the real ones.
     ``--fsaparc``, ``--fstess``, ``--fsqsphere`` and submillimetre images are refused.
 
@@ -51,6 +53,9 @@ PROGRAMS = Path(__file__).with_suffix('')
 
 SHARED = PROGRAMS.with_name('freesurfer_stand_in')
 """Where the burning is."""
+
+BOARDS = PROGRAMS.with_name('gpu_machine')
+"""Whose boards networks hold."""
 
 MODULES = {
     'asegdkt': 'FastSurferCNN/run_prediction.py',
@@ -123,7 +128,7 @@ def install(
         module = 'recon_surf' if name == 'recon-surf' else 'module'
         file.write_text(
             f'#!{sys.executable} -IS\n'
-            f'import sys\nsys.path[:0] = [{str(PROGRAMS)!r}, {str(SHARED)!r}]\n'
+            f'import sys\nsys.path[:0] = {list(map(str, (PROGRAMS, SHARED, BOARDS)))!r}\n'
             f'import {module}\n{module}.main({name!r}, {str(home)!r})\n',
             'utf-8',
         )
@@ -169,7 +174,8 @@ def work(
         By name of a module (``biasfield``), of a plane (``asegdkt.axial``) or of a step of
         recon-surf (``recon-surf.orig``). Of each: ``cpu_seconds``; ``threads`` to burn in,
         at most those that the module was given; ``fails`` (an exit code), of planes after
-        their work; ``hangs`` (a file to make) when half of it is done. Of HypVINN ``loses``,
+        their work; ``hangs`` (a file to make) when half of it is done; ``gpu_seconds`` on
+        ``gpu_percent`` of the board that it holds. Of HypVINN ``loses``,
         and of planes ``memory``, an error after which it ends well and leaves nothing; of
         ``asegdkt`` itself ``small``, a segmentation of which it only warns.
     **default : float or int

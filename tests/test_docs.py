@@ -37,11 +37,19 @@ def test_the_workflow_of_the_freesurfer_page_runs(tmp_path):
     assert (tmp_path / 'subjects/bert/mri/transforms/talairach.xfm').is_file()
 
 
-@pytest.mark.parametrize('version', map(int, versions('freesurfer')))
-def test_pages_of_stages_show_all_of_them(version, monkeypatch):
+@pytest.fixture
+def pages(monkeypatch):
     monkeypatch.syspath_prepend(str(DOCS))
-    pages = pytest.importorskip('stagepages', exc_type=ImportError)
-    drawn = pages.drawing(version)
-    assert drawn.count('<rect') == len(selected(version))
-    written = pages.table(version).splitlines()[2:]
-    assert len(written) == len(pages.rows(version))
+    return pytest.importorskip('stagepages', exc_type=ImportError)
+
+
+@pytest.mark.parametrize('version', map(int, versions('freesurfer')))
+def test_the_graph_shows_all_stages(version, pages):
+    assert pages.drawing(version).count('<rect') == len(selected(version))
+
+
+@pytest.mark.parametrize('tool', ['freesurfer', 'fastsurfer'])
+def test_tables_show_all_stages(tool, pages):
+    for version in versions(tool):
+        written = pages.table(tool, version).splitlines()[2:]
+        assert len(written) == len(pages.rows(tool, version))

@@ -69,6 +69,7 @@ class Lab(Laboratory):
 
 SEG = ['asegdkt', 'biasfield', 'asegdkt-stats', 'cereb', 'hypothal']
 PLANES = [f'asegdkt.{plane}' for plane in stand_in.PLANES]
+LABELS = 'asegdkt.labels'
 COSTS = {
     'asegdkt.coronal': {'cpu_seconds': 3.0, 'threads': 2},
     'asegdkt.sagittal': {'cpu_seconds': 1.5},
@@ -133,7 +134,7 @@ def test_modules_are_entries_rows_and_bars(segmented):
     assert {(node.outcome, node.subject) for node in nodes} == {('ran', '01')}
     folder = segmented.out / 'sub-01'
     rows = read_tsv(folder / 'sub-01_carbon.tsv')
-    assert {row['stage'] for row in rows} == {*SEG, *PLANES}
+    assert {row['stage'] for row in rows} == {*SEG, *PLANES, LABELS}
     told = json.loads((folder / 'sub-01_carbon.json').read_text())
     spent = sum(float(row['energy']) for row in rows)
     assert spent == pytest.approx(told['Energy']['Joules'], rel=1e-3)
@@ -184,7 +185,7 @@ def test_cpu_seconds_are_the_true_ones(segmented):
 def test_planes_are_charged_what_each_used(segmented):
     (true,) = (one['parts'] for one in segmented.modules() if one['module'] == 'asegdkt')
     (node,) = (node for node in segmented.nodes(0) if node.stage == 'asegdkt')
-    assert [part.name for part in node.parts] == PLANES
+    assert [part.name for part in node.parts] == [*PLANES, LABELS]
     looked = [window.start for window in node.windows]
     for part in node.parts:
         assert min(abs(part.start - moment) for moment in looked) < 0.05, 'counters were read'
@@ -194,7 +195,7 @@ def test_planes_are_charged_what_each_used(segmented):
         assert cpu_seconds == pytest.approx(true[name], rel=0.02), name
         rest = found['biasfield'][1] / found['biasfield'][0]
         assert joules / cpu_seconds == pytest.approx(rest, rel=0.02), name
-    assert sum(found[name][0] for name in ('asegdkt', *PLANES)) == pytest.approx(
+    assert sum(found[name][0] for name in ('asegdkt', *PLANES, LABELS)) == pytest.approx(
         node.cpu_seconds, rel=1e-6
     )
 

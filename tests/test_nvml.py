@@ -274,7 +274,7 @@ def test_an_idle_hour_does_not_thin_out_what_follows(host: str) -> None:
     for _ in range(30):
         it.look(5.0)
     board.running = {OURS: 50}
-    assert near(it.look(5.0).use, 2.5, 2.5, 5.0, 5.0)
+    assert near(it.look(5.0).use, 2.5, 2.5, 2.5, 2.5)
 
 
 def test_a_process_that_ended_within_the_window_counts(host: str) -> None:
@@ -283,7 +283,26 @@ def test_a_process_that_ended_within_the_window_counts(host: str) -> None:
     board.running = {OURS: 80}
     it.library.advance(2.0)
     board.running = {}
-    assert near(it.look(3.0).use, 1.6, 1.6, 5.0, 5.0)
+    assert near(it.look(3.0).use, 1.6, 1.6, 2.5, 2.5)
+
+
+def test_when_it_was_taken_and_left_is_known_to_half_a_window(host: str) -> None:
+    it, board = rig(host)
+    board.running = {THEIRS: 20}
+    it.look()
+    board.running = {THEIRS: 20, OURS: 0}
+    assert near(it.look(4.0).use, 0.0, 0.8, 2.0, 6.0)
+    assert near(it.look(4.0).use, 0.0, 0.8, 4.0, 8.0)
+    board.running = {THEIRS: 20}
+    assert near(it.look(4.0).use, 0.0, 0.8, 2.0, 6.0)
+    assert near(it.look(4.0).use, 0.0, 0.8, 0.0, 4.0)
+
+
+def test_what_was_used_was_held_for_as_long(host: str) -> None:
+    it, board = rig(host)
+    it.look()
+    board.running = {OURS: 90}
+    assert near(it.look(5.0).use, 4.5, 4.5, 4.5, 4.5)
 
 
 def test_noise_of_the_driver_is_left_out(host: str) -> None:
@@ -330,7 +349,7 @@ def test_where_use_fails_energy_is_still_seen(host: str) -> None:
     board.use_fails = False
     it.look(5.0)
     board.running = {OURS: 50}
-    assert near(it.look(5.0).use, 2.5, 2.5, 5.0, 5.0)
+    assert near(it.look(5.0).use, 2.5, 2.5, 2.5, 2.5)
 
 
 def test_a_desktop_holds_its_gpu_too(host: str) -> None:

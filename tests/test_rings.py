@@ -11,6 +11,8 @@ PACKAGE = Path(__file__).parents[1] / 'nicarbon'
 
 VALUES = {'entry', 'series', 'errors', 'stage', 'ledger', 'quantity', 'timeline', 'charge'}
 VALUES |= {'overhead', 'complete', 'split', 'share', 'account', 'summary', 'programs'}
+VALUES |= {'complexity'}
+VALUES |= {'gpu', 'phases'}
 SEEING = {'checkpoint', 'sampler', 'entry', 'series', 'errors', 'ledger', 'host', 'meters'}
 SEEING |= {'cputime'}
 SEEING |= {'watch'}
@@ -46,8 +48,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     'command': {'errors'},
     'anatomy': {'errors'},
     'freesurfer': {'errors', 'stage'},
-    'fastsurfer': {'errors', 'freesurfer', 'stage'},
+    'fastsurfer': {'errors', 'freesurfer', 'stage', 'torch_probe'},
+    'torch_probe': {'errors'},
     'progress': {'errors', 'stage'},
+    'probes': set(),
+    'complexity': {'errors'},
     'readers': {'entry', 'errors', 'stage'},
     'interfaces': {
         'anatomy',
@@ -65,16 +70,27 @@ MAY_IMPORT: dict[str, set[str]] = {
     'workflows': {'errors', 'stage', 'aware', 'fastsurfer', 'freesurfer', 'interfaces', 'bids'},
     'timeline': {'entry', 'errors', 'series'},
     'charge': {'entry', 'errors'},
+    'gpu': {'charge'},
     'overhead': {'entry', 'series', 'charge'},
     'complete': {'entry', 'series', 'timeline'},
-    'split': {'account', 'charge', 'complete', 'entry', 'overhead', 'timeline'},
-    'share': {'entry', 'errors', 'series', 'timeline', 'split'},
+    'split': {'account', 'charge', 'complete', 'entry', 'gpu', 'overhead', 'timeline'},
+    'share': {'entry', 'errors', 'gpu', 'series', 'timeline', 'split'},
     'account': {'entry', 'errors', 'quantity'},
     'summary': {'entry', 'share', 'account'},
     'grids': {'errors', 'account'},
     'bids': {'entity', 'entry', 'errors', 'stage', 'account'},
-    'programs': {'entry', 'series', 'share'},
-    'sidecar': {'account', 'entry', 'host', 'programs', 'share', 'summary'},
+    'phases': {'account', 'gpu', 'share', 'split', 'summary'},
+    'programs': {'charge', 'entry', 'series', 'share'},
+    'sidecar': {
+        'account',
+        'complexity',
+        'entry',
+        'host',
+        'phases',
+        'programs',
+        'share',
+        'summary',
+    },
     'report': VALUES | {'bids', 'scenario', 'host'},
     'demo': {'errors', 'anatomy'},
     'cli': {'*'},
@@ -94,6 +110,8 @@ ALONE: dict[str, set[str]] = {
     'urllib.request': {'grids'},
     'http': {'grids'},
     'socket': set(),
+    'torch': {'probes'},
+    'ptflops': {'probes'},
 }
 
 

@@ -48,6 +48,8 @@ def run(plan: Any, recording: Recording, screen: Any) -> Sequence[str]:
     arguments = {
         'n_procs': plan.n_procs,
         'memory_gb': plan.memory_gb,
+        # Nipype counts threads of jobs on GPUs, not jobs.
+        'n_gpu_procs': plan.options.gpu_procs * plan.options.omp_nthreads,
         'mp_context': 'forkserver',
     }
     pool = Pool(arguments, told)

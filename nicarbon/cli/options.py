@@ -213,6 +213,15 @@ class Options:
         of=_device,
         metavar='DEVICE',
     )
+    gpu_procs: int = _option(
+        '--gpu-procs',
+        group=FASTSURFER,
+        help='stages that may be on the GPU at once; each needs memory of its own there '
+        '(default: 1)',
+        default=1,
+        of=_count,
+        metavar='N',
+    )
     batch_size: int = _option(
         '--batch-size',
         group=FASTSURFER,

@@ -21,6 +21,7 @@ from typing import Any
 
 from .. import __version__, bids, ledger, sidecar
 from ..account import PUE, Intensity
+from ..complexity import Network
 from ..cputime import is_running
 from ..entity import label
 from ..entry import Entry
@@ -37,6 +38,7 @@ from ..share import Share, Sharing, share
 from ..stage import Stage, every
 from ..summary import Summary, summarise
 from .choice import Chosen
+from .counted import of_stages
 from .earlier import versions
 from .options import Options
 
@@ -297,13 +299,15 @@ def _subject_files(
     pictures = {}
     for path in sorted(facts.out_dir.glob(f'sub-{subject}/figures/*_desc-tissue_T1w.svg')):
         pictures[path.stem] = path.read_text('utf-8')
-    files = {bids.page_path(subject): subject_page(sessions, pictures, context)}
-    for summary in sessions:
+    networks = [of_stages(facts.out_dir, summary) for summary in sessions]
+    page = subject_page(sessions, pictures, context, networks)
+    files = {bids.page_path(subject): page}
+    for summary, counted in zip(sessions, networks, strict=True):
         files |= _drawings(summary, context)
         table = bids.table_path(subject, summary.session)
         files[table] = sidecar.tsv([sidecar.row(line) for line in summary.lines])
         sources = _sources(facts.out_dir, summary)
-        files[table.with_suffix('.json')] = _json(_sidecar(summary, context, sources))
+        files[table.with_suffix('.json')] = _json(_sidecar(summary, context, sources, counted))
         files |= _command_files(summary)
     return files
 
@@ -354,7 +358,9 @@ def _sources(out_dir: Path, summary: Summary) -> list[str]:
         return []
 
 
-def _sidecar(summary: Summary, context: Context, sources: list[str]) -> dict[str, Any]:
+def _sidecar(
+    summary: Summary, context: Context, sources: list[str], networks: Iterable[Network] = ()
+) -> dict[str, Any]:
     return sidecar.sidecar(
         summary,
         version=context.version,
@@ -363,6 +369,7 @@ def _sidecar(summary: Summary, context: Context, sources: list[str]) -> dict[str
         runs=context.runs,
         hosts=context.hosts,
         sources=sources,
+        networks=networks,
     )
 
 

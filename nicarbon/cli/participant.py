@@ -175,6 +175,9 @@ def _prepare(plan: _Plan) -> None:
     draft = plan.log_dir / '.config.draft'
     draft.write_text(tomli_w.dumps(record), 'utf-8')
     draft.replace(plan.log_dir / 'config.toml')
+    counted = plan.pipeline.networks(plan.sessions)
+    if counted is not None:
+        counted.write(plan.log_dir)
 
 
 def _versions(pipeline: Pipeline) -> dict[str, str]:

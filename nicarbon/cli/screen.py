@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TextIO
 
 from .. import bids
+from ..phases import phases
 from ..quantity import carbon, energy
+from ..report.gpus import held_sentence
 from ..share import Balance
 from ..stage import Stage
 from ..summary import Line, Summary
@@ -125,6 +127,8 @@ class Screen:
         cached = dataset.outcomes.get('cached', 0)
         if cached:
             self.say(f'{cached} stage(s) came from the cache: no new energy.')
+        if held := held_sentence(phases(dataset.lines)):
+            self.say(held)
         grid = total.intensity
         seen = tiers or ('nothing new was spent' if cached else 'not seen')
         self.say(

@@ -4,6 +4,8 @@ Each runs the program that ``run_fastsurfer.sh`` runs, with the same arguments, 
 what it used. What it prints while it runs tells its parts apart: the networks of the three
 planes, the banners of recon-surf and the stages of recon-all within it. Any of them works
 alone in any workflow, and ``FASTSURFER_HOME`` says which version's arguments they take.
+Only 2.6 has :class:`CopyInput`, :class:`AsegStats`, and those of the corpus callosum:
+:class:`CorpusCallosum`, :class:`PaintCC`, :class:`CCStats` and :class:`AsegCCStats`.
 
 >>> HypVINN.__doc__.splitlines()[0]
 'HypVINN: ``HypVINN/run_prediction.py``.'
@@ -34,20 +36,31 @@ from .. import fastsurfer, freesurfer, progress
 from ..aware import carbon_aware
 from ..errors import StageError
 from ..fastsurfer import FastSurfer
-from ..readers.fastsurfer import Line, commands, failure, parts, turns
-from ..run import divided, look, ran, reused
+from ..readers.fastsurfer import Line, Turns, commands, failure
+from ..run import divided, edge, ran, reused
 from ..stage import Stage, find_stage, variants, words
 from ..stage import parts as parts_of
 from .process import follow
 from .staged import outputs, stage_class
 
-__all__ = ['ASegDKT', 'BiasField', 'CerebNet', 'HypVINN', 'ReconSurf', 'SegStats', 'Talairach']
+__all__ = ['ASegDKT', 'AsegCCStats', 'AsegStats', 'BiasField', 'CCStats', 'CerebNet', 'CopyInput']
+__all__ += ['CorpusCallosum', 'HypVINN', 'PaintCC', 'ReconSurf', 'SegStats', 'Talairach']
+
+_AT_3T = traits.Bool(False, usedefault=True, desc='3T Talairach atlas')
+_ETIV = traits.Bool(False, usedefault=True, desc='intracranial volume too, of tal_reg')
+
+DEVICES = ('device', 'viewagg_device')
+"""Inputs that may name a GPU, of those modules that have networks."""
 
 OVERWRITTEN = {'recon-surf': ('orig',)}
 """By stage, what it needs and writes anew: recon-surf copies its input onto itself."""
 
 CLOCK_SECONDS = 2.0
 """File systems keep times that coarsely (FAT), so what is so much too old may be new."""
+
+
+IMPORTED = 'nicarbon.input'
+"""What the first module of a version touches, which makes the subject's folder."""
 
 
 class _Inputs(CommandLineInputSpec):  # type: ignore[misc]
@@ -61,6 +74,7 @@ class _Inputs(CommandLineInputSpec):  # type: ignore[misc]
     num_threads = traits.Range(
         low=1, value=1, usedefault=True, nohash=True, desc='threads of each program'
     )
+    allow_root = traits.Bool(False, usedefault=True, nohash=True, desc='run as root')
 
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -75,15 +89,22 @@ SETTINGS: dict[str, dict[str, Any]] = {
         'batch_size': traits.Range(low=1, value=1, usedefault=True, desc='slices at once')
     },
     '{vox_size}': {'vox_size': traits.Str('min', usedefault=True, desc='min, or 0.7 to 1 (mm)')},
-    '{three_tesla}': {
-        'three_tesla': traits.Bool(False, usedefault=True, desc='3T Talairach atlas')
-    },
+    '{three_tesla}': {'three_tesla': _AT_3T},
+    '{3T}': {'three_tesla': _AT_3T},
+    '{etiv}': {'etiv': _ETIV},
+    '{etiv_imported}': {'etiv': _ETIV},
     '{flags}': {'flags': traits.List(traits.Str, desc='further flags, such as --3T')},
-    '{allow_root}': {
-        'allow_root': traits.Bool(False, usedefault=True, nohash=True, desc='run as root')
-    },
 }
 """Inputs of the modules whose arguments have these words."""
+
+
+ETIV = {
+    '{etiv}': ['EstimatedTotalIntraCranialVol', 'BrainSegVol-to-eTIV', 'MaskVol-to-eTIV'],
+    # The volume of the brain changes with the corpus callosum, the others do not.
+    '{etiv_imported}': ['EstimatedTotalIntraCranialVol', 'MaskVol-to-eTIV'],
+    '{etiv_computed}': ['BrainSegVol-to-eTIV'],
+}
+"""Measures of the intracranial volume, which is estimated by the Talairach registration."""
 
 
 class Module(CommandLine):  # type: ignore[misc]
@@ -108,6 +129,19 @@ class Module(CommandLine):  # type: ignore[misc]
         return find_stage('fastsurfer', self.stage_name, version=version)
 
     @property
+    def uses_gpu(self) -> bool:
+        """Whether it may take a GPU, of which a scheduler should know."""
+        return any(device != 'cpu' for device in self._devices().values())
+
+    def _devices(self) -> dict[str, str]:
+        """Where it runs. FastSurfer's own choice may take a GPU even beside ``--device cpu``."""
+        own = self.inputs.get()
+        device, viewagg = (own.get(name, 'cpu') for name in DEVICES)
+        if device == 'cpu' and viewagg == 'auto':
+            viewagg = 'cpu'
+        return dict(zip(DEVICES, (device, viewagg), strict=True))
+
+    @property
     def folder(self) -> Path:
         """The subject's."""
         return Path(self.inputs.subjects_dir, self.inputs.subject_id)
@@ -123,7 +157,12 @@ class Module(CommandLine):  # type: ignore[misc]
         program = [str(installed.home / stage.program)]
         python = shlex.split(self.inputs.python) if stage.program.endswith('.py') else []
         settings = self._settings(installed, stage)
-        given = [word for each in stage.arguments for word in self._given(each, settings)]
+        flags = self._flags(installed)
+        given = [
+            word
+            for each in stage.arguments
+            for word in (flags[each] if each in flags else _given(each, settings))
+        ]
         return [*python, *program, *given]
 
     def _settings(self, installed: FastSurfer, stage: Stage) -> dict[str, str]:
@@ -132,6 +171,7 @@ class Module(CommandLine):  # type: ignore[misc]
         files = {name: str(folder / stage.path(name)) for name in (*stage.needs, *stage.makes)}
         return {
             **{name: str(value) for name, value in own.items() if isdefined(value)},
+            **self._devices(),
             **files,
             'home': str(installed.home),
             'subject': str(folder),
@@ -140,16 +180,17 @@ class Module(CommandLine):  # type: ignore[misc]
             'three_tesla': str(own.get('three_tesla', False)).lower(),
         }
 
-    def _given(self, argument: str, settings: dict[str, str]) -> Iterator[str]:
-        """Words that one argument of the table stands for."""
-        if argument == '{allow_root}':
-            yield from ['--allow_root'] if self.inputs.allow_root else []
-        elif argument == '{flags}':
-            yield from self.inputs.flags if isdefined(self.inputs.flags) else []
-        elif argument.startswith('{*'):
-            yield from words('fastsurfer', argument.strip('{*}'))
-        else:
-            yield argument.format_map(settings)
+    def _flags(self, installed: FastSurfer) -> dict[str, list[str]]:
+        """Words that stand for any number of flags."""
+        own = self.inputs.get()
+        as_root = own['allow_root'] and fastsurfer.takes_allow_root(installed)
+        flags = own.get('flags')
+        return {
+            '{allow_root}': ['--allow_root'] if as_root else [],
+            '{3T}': ['--3T'] if own.get('three_tesla') else [],
+            '{flags}': list(flags) if flags and isdefined(flags) else [],
+            **{word: names if own.get('etiv') else [] for word, names in ETIV.items()},
+        }
 
     def _run_interface(self, runtime: Any, correct_return_codes: Any = (0,)) -> Any:
         stage, folder = self.stage, self.folder
@@ -162,7 +203,7 @@ class Module(CommandLine):  # type: ignore[misc]
             return runtime
         kept = [folder / stage.path(name) for name in OVERWRITTEN.get(stage.name, ())]
         with (
-            progress.working(stage, folder, told, imports=stage.name == 'asegdkt'),
+            progress.working(stage, folder, told, imports=stage.touch == IMPORTED),
             progress.keeping(kept, folder),
         ):
             self._run(stage, runtime, correct_return_codes)
@@ -172,25 +213,23 @@ class Module(CommandLine):  # type: ignore[misc]
         """Run the program, and see whether it did what it was to do."""
         installed = fastsurfer.find()
         called = self._words(installed)
-        began, lines = time.time(), list[Line]()
-        rows = parts_of('fastsurfer', stage.name)
-        turn = turns(rows)
         freesurfer.remove_stale_flags(self.folder)
+        began, lines, turns = time.time(), list[Line](), Turns(parts_of('fastsurfer', stage.name))
 
-        def hear(line: Line) -> None:
+        def tell(line: Line) -> None:
             lines.append(line)
-            if turn(line.text):
-                look()
+            if turns.read(line):
+                edge()
 
         runtime.cmdline, runtime.stdout, runtime.stderr = shlex.join(called), '', ''
         runtime.success_codes = correct
         try:
             runtime.returncode = follow(
-                called, self._variables(installed, runtime), _cwd(called, stage), hear
+                called, self._variables(installed, runtime), _cwd(called, stage), tell
             )
         finally:
             runtime.stdout = '\n'.join(text for _, text in lines)
-            divided(parts(lines, rows, time.monotonic()))
+            divided(turns.parts(time.monotonic()))
             ran(commands(lines))
         why = '' if runtime.returncode in correct else f'exit code {runtime.returncode}'
         why = why or _missing(stage, self.folder, began)
@@ -202,8 +241,7 @@ class Module(CommandLine):  # type: ignore[misc]
         environ |= fastsurfer.threads(self.inputs.num_threads)
         # Dates in the log of recon-surf are in the words of the locale.
         environ |= {'LC_ALL': 'C', 'SUBJECTS_DIR': self.inputs.subjects_dir}
-        asked = {getattr(self.inputs, name, 'cpu') for name in ('device', 'viewagg_device')}
-        if asked == {'cpu'}:
+        if not self.uses_gpu:
             # Nothing shall open a GPU that nobody asked for, not even to look at it.
             environ['CUDA_VISIBLE_DEVICES'] = '-1'
         return environ
@@ -219,6 +257,14 @@ class Module(CommandLine):  # type: ignore[misc]
 
     def _list_outputs(self) -> dict[str, Any]:
         return outputs(self.stage, self.output_spec().get(), self.folder)
+
+
+def _given(argument: str, settings: dict[str, str]) -> Iterator[str]:
+    """Words that one argument of the table stands for."""
+    if argument.startswith('{*'):
+        yield from words('fastsurfer', argument.strip('{*}'))
+    else:
+        yield argument.format_map(settings)
 
 
 def _cwd(called: list[str], stage: Stage) -> Path | None:
@@ -257,10 +303,16 @@ def _help(rows: tuple[Stage, ...]) -> str:
     return f'{newest.title}: ``{newest.program}``.\n\n{device} Needs {what}.'
 
 
+CopyInput = _module('CopyInput', 'copy-input')
 ASegDKT = _module('ASegDKT', 'asegdkt')
 BiasField = _module('BiasField', 'biasfield')
 Talairach = _module('Talairach', 'tal_reg')
 SegStats = _module('SegStats', 'asegdkt-stats')
+AsegStats = _module('AsegStats', 'aseg-stats')
+CorpusCallosum = _module('CorpusCallosum', 'cc')
+PaintCC = _module('PaintCC', 'cc-paint')
+CCStats = _module('CCStats', 'asegdkt-cc-stats')
+AsegCCStats = _module('AsegCCStats', 'aseg-cc-stats')
 CerebNet = _module('CerebNet', 'cereb')
 HypVINN = _module('HypVINN', 'hypothal')
 ReconSurf = _module('ReconSurf', 'recon-surf')

@@ -54,6 +54,7 @@ class Users:
         self._contained = _is_contained(proc)
         self._since: int | None = None
         self._openers: tuple[frozenset[int], frozenset[int]] = (frozenset(), frozenset())
+        self._holders: frozenset[int] = frozenset()
 
     def forget(self) -> None:
         """The GPU was lost: what it said before does not count."""
@@ -82,7 +83,9 @@ class Users:
             own_seconds, host_seconds = self._by_samples(sampled, own)
         else:
             own_seconds, host_seconds = self._by_holders(running, own, seconds)
-        held, holders = self._held(running or frozenset(), frozenset(sampled or ()), own)
+        used = {pid: part / seconds for pid, part in (sampled or {}).items()} if seconds else {}
+        held, holders = self._held(running or frozenset(), used, own)
+        self._holders = running or frozenset()
         return Use(own_seconds, host_seconds, held * seconds, holders * seconds)
 
     def _by_samples(
@@ -116,16 +119,24 @@ class Users:
         return (everybody if ours == running else None), everybody
 
     def _held(
-        self, running: frozenset[int], sampled: frozenset[int], own: frozenset[int]
-    ) -> tuple[int, int]:
-        """Processes of ours and of everybody that hold it; those that just ended too."""
-        # In a container the two may be numbered differently.
-        everybody = running or sampled if self._contained else running | sampled
-        ours = self._ours(everybody, own)
+        self, running: frozenset[int], used: dict[int, float], own: frozenset[int]
+    ) -> tuple[float, float]:
+        """How many processes of ours and of everybody held it, on the average.
+
+        Who holds it at one end of a window alone has held it for half of the window, as
+        far as anybody knows, or for as long as it was used; and so has one that came and
+        went in between.
+        """
+        seen = running | self._holders
+        # In a container the two lists may be numbered differently.
+        seen |= frozenset() if self._contained and seen else frozenset(used)
+        throughout = running & self._holders
+        parts = {pid: 1.0 if pid in throughout else max(0.5, used.get(pid, 0.0)) for pid in seen}
+        everybody = sum(parts.values())
+        ours = self._ours(parts, own)
         if ours is not None:
-            return len(ours), len(everybody)
-        held = min(len(self._openers[0] | self._openers[1]), len(everybody))
-        return held, len(everybody)
+            return sum(parts[pid] for pid in ours), everybody
+        return min(sum(map(len, self._openers)) / 2, everybody), everybody
 
     def _ours(self, pids: Collection[int], own: frozenset[int]) -> frozenset[int] | None:
         """Those that are ours; None where their numbers are not those that we know."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ..entry import Command, Part
 from ..stage import Stage
 from . import recon_all
 
-__all__ = ['Line', 'commands', 'failure', 'parts', 'turns']
+__all__ = ['Line', 'Turns', 'commands', 'failure', 'parts']
 
 _CALL = re.compile(r'^recon-all ')
 _RECON_ALL_ENDS = re.compile(r'^recon-all \S.* (?:finished without error|exited with ERRORS) at')
@@ -26,6 +26,10 @@ _STATUS = re.compile(r'^recon-all .* exited with ERRORS|^Command (?:exited|termi
 
 CALLERS = re.compile(r'(?:^|/)(?:recon-all|.*\.cmdf|.*\.sh)$')
 """Programs that run others, each of which is timed on its own."""
+
+
+BETWEEN_SECONDS = 0.1
+"""What passes between two parts, if it is no longer than that, belongs to the first."""
 
 
 class Line(NamedTuple):
@@ -42,6 +46,82 @@ class Line(NamedTuple):
     text: str
 
 
+class Turns:
+    """Which part of a module begins when, found line by line.
+
+    Parameters
+    ----------
+    rows : sequence of Stage
+        Its parts, with the regular expressions of their markers.
+    """
+
+    def __init__(self, rows: Sequence[Stage]) -> None:
+        self._patterns = [(re.compile(marker), row) for row in rows for marker in row.markers]
+        self._found: list[tuple[str, float]] = []
+        self._outer, self._called = '', -1.0
+
+    def read(self, line: Line) -> bool:
+        """Read the next line.
+
+        Parameters
+        ----------
+        line : Line
+
+        Returns
+        -------
+        bool
+            Whether something begins or ends with it.
+        """
+        moment, text = line
+        row = next((row for pattern, row in self._patterns if pattern.search(text)), None)
+        if row is not None and text.startswith('#@#'):
+            # Of recon-all: what it takes to start is its first stage's.
+            self._begin(row.key, moment if self._called < 0 else self._called)
+        elif row is not None:
+            self._outer = row.key
+            self._begin(row.key, moment)
+        elif _RECON_ALL_ENDS.search(text):
+            self._begin(self._outer, moment)
+        elif _PLANE_ENDS.search(text):
+            self._begin('', moment)
+        elif _CALL.search(text):
+            self._called = moment
+        else:
+            return False
+        return True
+
+    def _begin(self, name: str, moment: float) -> None:
+        """An empty name is the module itself."""
+        self._found.append((name, moment))
+        self._called = -1.0
+
+    def parts(self, end: float) -> list[Part]:
+        """Parts that were begun.
+
+        Parameters
+        ----------
+        end : float
+            When the module ended, by the clock of the lines.
+
+        Returns
+        -------
+        list of Part
+            Named by the keys of the rows, and in order; a part lasts until the next one
+            begins or its own end is told. After a stage of recon-all, the part that
+            called it goes on.
+        """
+        turns = [
+            (name, start)
+            for (name, start), (_, stop) in itertools.pairwise([*self._found, ('', end)])
+            if name or stop - start >= BETWEEN_SECONDS
+        ]
+        return [
+            Part(name, start, stop - start)
+            for (name, start), (_, stop) in itertools.pairwise([*turns, ('', end)])
+            if name and stop > start
+        ]
+
+
 def parts(lines: Iterable[Line], rows: Sequence[Stage], end: float) -> list[Part]:
     """Parts that a module began, by the markers in its output.
 
@@ -49,15 +129,13 @@ def parts(lines: Iterable[Line], rows: Sequence[Stage], end: float) -> list[Part
     ----------
     lines : iterable of Line
     rows : sequence of Stage
-        Its parts, with the regular expressions of their markers.
     end : float
         When it ended, by the same clock.
 
     Returns
     -------
     list of Part
-        Named by the keys of ``rows``, and in order; a part lasts until the next one begins
-        or its own end is told. After a stage of recon-all, the part that called it goes on.
+        See :meth:`Turns.parts`.
 
     Examples
     --------
@@ -67,59 +145,10 @@ def parts(lines: Iterable[Line], rows: Sequence[Stage], end: float) -> list[Part
     >>> parts(lines, rows('fastsurfer', 'asegdkt'), 12.0)
     [Part(name='asegdkt.coronal', start=1.0, seconds=8.0)]
     """
-    patterns = [(re.compile(marker), row) for row in rows for marker in row.markers]
-    turns = [*_turns(lines, patterns), ('', end)]
-    return [
-        Part(name, start, max(0.0, stop - start))
-        for (name, start), (_, stop) in itertools.pairwise(turns)
-        if name and stop > start
-    ]
-
-
-def _turns(
-    lines: Iterable[Line], patterns: Sequence[tuple[re.Pattern[str], Stage]]
-) -> Iterator[tuple[str, float]]:
-    """What begins when; an empty name is the module itself."""
-    outer, called = '', None
-    for moment, text in lines:
-        row = next((row for pattern, row in patterns if pattern.search(text)), None)
-        if row is not None and text.startswith('#@#'):
-            # Of recon-all: what it takes to start is its first stage's.
-            yield row.key, moment if called is None else called
-            called = None
-        elif row is not None:
-            outer, called = row.key, None
-            yield outer, moment
-        elif _RECON_ALL_ENDS.search(text):
-            called = None
-            yield outer, moment
-        elif _PLANE_ENDS.search(text):
-            yield '', moment
-        elif _CALL.search(text):
-            called = moment
-
-
-def turns(rows: Sequence[Stage]) -> Callable[[str], bool]:
-    """Of a line: whether a part may begin or end with it.
-
-    Parameters
-    ----------
-    rows : sequence of Stage
-        Parts of a module.
-
-    Returns
-    -------
-    callable
-
-    Examples
-    --------
-    >>> from nicarbon.stage import parts as rows
-    >>> turns(rows('fastsurfer', 'asegdkt'))('[INFO: run_prediction.py:  400]: Run axial prediction')
-    True
-    """
-    own = (re.compile(marker) for row in rows for marker in row.markers)
-    patterns = [*own, _CALL, _RECON_ALL_ENDS, _PLANE_ENDS] if rows else []
-    return lambda text: any(pattern.search(text) for pattern in patterns)
+    turns = Turns(rows)
+    for line in lines:
+        turns.read(line)
+    return turns.parts(end)
 
 
 def commands(lines: Iterable[Line]) -> list[Command]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from ..account import PUE, Intensity
+from ..charge import is_gpu
 from ..entry import Reading
 from ..quantity import carbon, energy
 from ..summary import Summary
@@ -124,7 +125,7 @@ def _programs(context: Context, tools: set[str]) -> list[str]:
 def _carbon(total: Summary, context: Context) -> str:
     footprint = total.footprint
     parts = [_hosts(context), *_meters(total), _POLICY]
-    if any(name.startswith('gpu') for name in total.components):
+    if any(map(is_gpu, total.components)):
         parts.append(_GPU_POLICY)
     parts += [_idle(total), _gaps(total)]
     parts.append(_grid(footprint.intensity))

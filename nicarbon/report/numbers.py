@@ -97,6 +97,10 @@ class Scale:
         text, _, interval = with_interval(value, low, high, units).partition(f' {self.unit}')
         return Number(text, interval.strip(' ()'), value)
 
+    def energy(self, footprint: Footprint) -> Number:
+        """The joules of a footprint, in this unit."""
+        return self.number(footprint.joules, footprint.joules_low, footprint.joules_high)
+
 
 def scale(values: Iterable[float], units: tuple[tuple[float, str], ...]) -> Scale:
     """The unit in which the middle one of some values is printed best.
@@ -125,8 +129,7 @@ def scale(values: Iterable[float], units: tuple[tuple[float, str], ...]) -> Scal
 def energy_number(footprint: Footprint) -> tuple[Number, str]:
     """Energy of a footprint in the unit that suits it, and that unit."""
     unit = scale([footprint.joules], ENERGY)
-    number = unit.number(footprint.joules, footprint.joules_low, footprint.joules_high)
-    return number, unit.unit
+    return unit.energy(footprint), unit.unit
 
 
 def carbon_number(footprint: Footprint) -> tuple[Number, str]:

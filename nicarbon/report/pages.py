@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from ..complexity import Network
 from ..entry import Entry
 from ..share import Share
 from ..summary import Summary, summarise
@@ -21,7 +22,9 @@ from .balances import BalanceView, balance_view
 from .cards import assumptions, cards, components
 from .context import Context, Option
 from .figures.svg import clean
+from .gpus import gpu_table
 from .methods import citations, methods
+from .networks import networks_table
 from .numbers import is_complete, label, spread_of, unusual, was_seen
 from .programs import programs_table
 from .references import bibtex
@@ -41,7 +44,10 @@ MOST_EMBEDDED = 100_000
 
 
 def subject_page(
-    summaries: Sequence[Summary], figures: Mapping[str, str], context: Context
+    summaries: Sequence[Summary],
+    figures: Mapping[str, str],
+    context: Context,
+    networks: Sequence[Sequence[Network]] = (),
 ) -> str:
     """Write the page of one subject.
 
@@ -52,6 +58,8 @@ def subject_page(
     figures : mapping of {str : str}
         Pictures as SVG text, by title.
     context : Context
+    networks : sequence of sequence of Network
+        Those that ran, counted, for each of the summaries.
 
     Returns
     -------
@@ -81,6 +89,12 @@ def subject_page(
                 programs_table(one, titles),
             )
             for one in summaries
+        ],
+        gpus=gpu_table(total, titles) if total else None,
+        networks=[
+            (label(one), networks_table(counted, one, titles))
+            for one, counted in zip(summaries, networks, strict=False)
+            if counted
         ],
         policies=policies(total) if total and was_seen(total) else [],
         balances=_balances(context, runs, subject),
@@ -140,6 +154,7 @@ def group_page(
         dots=draw.by_subject(subjects, links),
         subjects=subjects_table(subjects, links),
         unusual=None if far is None else [(label(o), links.get(o.subject, '')) for o in far],
+        gpus=gpu_table(dataset, titles),
         lost=lost_sentence(dataset),
         failures=_failures(dataset, titles),
         cached=dataset.outcomes.get('cached', 0),

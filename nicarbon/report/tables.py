@@ -79,7 +79,7 @@ def _cell(footprint: Footprint | None, energy: Scale, grams: Scale) -> Cell:
     if footprint is None:
         return Cell(None, None)
     return Cell(
-        energy.number(footprint.joules, footprint.joules_low, footprint.joules_high),
+        energy.energy(footprint),
         grams.number(footprint.grams, footprint.low, footprint.high),
     )
 
@@ -326,7 +326,7 @@ def _subject_row(
         Number(duration(wall), '', wall),
         Number(duration(cpu), '', cpu),
         _cell(summary.footprint if is_known(summary) else None, energy, grams),
-        energy.number(lost.joules, lost.joules_low, lost.joules_high) if lost.joules else None,
+        energy.energy(lost) if lost.joules else None,
         seen_as(overall(summary)),
         label(summary) in far,
     )

@@ -27,10 +27,16 @@ MADE = {
     't1w_mask': 'mri/mask.mgz',
     't1w_dseg': 'mri/aparc.DKTatlas+aseg.deep.mgz',
     'anat2std_xfm': 'mri/transforms/talairach.xfm',
-    'morphometry': 'stats/aseg+DKT.stats',
 }
 """What of FastSurfer's goes to which field of the ``outputnode``; its standard space is
 MNI305, and the transformation to it affine."""
+
+STATISTICS = (
+    'stats/aseg+DKT.VINN.withCC.stats',
+    'stats/aseg+DKT.VINN.stats',
+    'stats/aseg+DKT.stats',
+)
+"""What there is of these goes to the field ``morphometry``, the first before the others."""
 
 SURFACES = ('surf/lh.white', 'surf/rh.white')
 
@@ -96,13 +102,25 @@ def init_fastsurfer_wf(
         ``subjects_dir``.
     """
     prefix = bids.prefix(subject, session)
-    images = {stage: {('t1w', _only): 'T1_file'} for stage in ('asegdkt', 'cereb')}
-    graph = StageGraph(name, prefix, MADE, SURFACES, images)
+    image = {('t1w', _only): 'T1_file'}
+    chosen = selected(version, names)
+    images = {stage.name: image for stage in chosen if '{T1_file}' in stage.arguments}
+    graph = StageGraph(name, prefix, _wanted(chosen), SURFACES, images)
     graph.workflow.__desc__ = __doc__
-    for stage in selected(version, names):
-        graph.add(stage, _node(stage, subject, session, settings))
+    for stage in chosen:
+        node = _node(stage, subject, session, settings)
+        if 'etiv' in node.inputs.copyable_trait_names():
+            node.inputs.etiv = any(other.name == 'tal_reg' for other in chosen)
+        graph.add(stage, node)
     graph.finish()
     return graph.workflow
+
+
+def _wanted(chosen: Sequence[Stage]) -> dict[str, str]:
+    """Fields of the outputnode, and files for them; versions call the statistics differently."""
+    made = {stage.path(name) for stage in chosen for name in stage.makes}
+    statistics = next((path for path in STATISTICS if path in made), None)
+    return MADE if statistics is None else {**MADE, 'morphometry': statistics}
 
 
 def _only(images):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202

@@ -1,5 +1,6 @@
 """What the parts of a module shall cost, and what they did."""
 
+import contextlib
 import json
 import os
 import resource
@@ -31,6 +32,7 @@ class Costs:
         self.said = json.loads(os.environ.get('FASTSURFER_STAND_IN', '{}'))
         self.module, self.threads = module, threads
         self.parts = {}
+        self.board = None
         self.environment = {name: os.environ.get(name) for name in THREADS}
 
     def wanted(self, name):
@@ -39,6 +41,17 @@ class Costs:
     def of(self, name):
         """One part, to be burned."""
         return Part(self, name)
+
+    @contextlib.contextmanager
+    def on(self, device):
+        """Hold the board that a device of CUDA is, as its networks do until they end."""
+        if 'cuda' not in str(device) or 'GPU_MACHINE' not in os.environ:
+            yield
+            return
+        from driver import take
+
+        with take(int(device.partition(':')[2] or 0)) as self.board:
+            yield
 
     def close(self, code, seconds):
         """The call is over."""
@@ -67,6 +80,7 @@ class Part:
     def burn(self):
         """Use the processors, in threads, until so many CPU seconds are used."""
         began = time.process_time()
+        self._use_board()
         until = began + self.said.get('cpu_seconds', 0.0)
         threads = min(self.said.get('threads', 1), self.costs.threads)
         self._spin((began + until) / 2, threads)
@@ -76,6 +90,13 @@ class Part:
                 signal.pause()
         self._spin(until, threads)
         self.costs.parts[self.name] = time.process_time() - began
+
+    def _use_board(self):
+        """So many percent of its multiprocessors, for so many seconds."""
+        if self.costs.board is not None and 'gpu_seconds' in self.said:
+            self.costs.board.write_text(str(self.said['gpu_percent']))
+            time.sleep(self.said['gpu_seconds'])
+            self.costs.board.write_text('0')
 
     def _spin(self, until, threads):
         others = [threading.Thread(target=spin, args=(until,)) for _ in range(threads - 1)]

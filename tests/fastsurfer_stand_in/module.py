@@ -61,7 +61,8 @@ def main(name, home):
     began = time.monotonic()
     given = Words(sys.argv[1:]) if name == 'tal_reg' else parse(name)
     costs = costs_of.Costs(name, threads_of(name, given))
-    code = RUNS[name](given, costs, home)
+    with costs.on(getattr(given, 'device', 'cpu')):
+        code = RUNS[name](given, costs, home)
     sys.stdout.flush()
     costs.close(code, time.monotonic() - began)
     os._exit(code)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from ...bids import Session
 from ...errors import UsageError
 from ...stage import Stage
+from ..counted import Counted
 from ..options import FASTSURFER, FREESURFER, SURFERS, Options
 
 __all__ = ['Pipeline', 'choose']
@@ -77,6 +78,10 @@ class Pipeline(Protocol):
 
     def programs(self) -> Mapping[str, str]:
         """Programs that make its derivatives, beside nicarbon."""
+        ...
+
+    def networks(self, sessions: Sequence[Session]) -> Counted | None:
+        """What its networks are made of; None where it has none, or they cannot be counted."""
         ...
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from ...errors import InputError, UnavailableError, UsageError
 from ...fastsurfer import GROUPS, FastSurfer, Torch
 from ...freesurfer import FreeSurfer
 from ...stage import Stage, stages
+from ..counted import Counted, count
 from ..options import Options
 from .places import require_idle, require_places
 
@@ -81,12 +83,10 @@ class FastSurferPipeline:
         return fastsurfer.device_of(self.options.device, self.torch)
 
     @property
-    def _viewagg_device(self) -> str:
-        """FastSurfer's own choice looks at the memory of a GPU, even with --device cpu."""
+    def viewagg_device(self) -> str:
+        """Where their views are aggregated; ``auto`` is FastSurfer's own choice."""
         asked = self.options.viewagg_device
-        if asked == 'auto':
-            return 'cpu' if self.device == 'cpu' else 'auto'
-        return fastsurfer.device_of(asked, self.torch)
+        return asked if asked == 'auto' else fastsurfer.device_of(asked, self.torch)
 
     def sessions(self, bids_dir: Path, sessions: Sequence[Session]) -> Sequence[Session]:
         """With the field strength."""
@@ -154,7 +154,7 @@ class FastSurferPipeline:
         options = self.options
         settings = Settings(
             device=self.device,
-            viewagg_device=self._viewagg_device,
+            viewagg_device=self.viewagg_device,
             batch_size=options.batch_size,
             python=options.fastsurfer_python,
             omp_nthreads=options.omp_nthreads,
@@ -206,6 +206,17 @@ class FastSurferPipeline:
         """FastSurfer, and FreeSurfer where it is used."""
         used = {} if self.freesurfer is None else {'FreeSurfer': self.freesurfer.version}
         return {'FastSurfer': self.fastsurfer.version, **used}
+
+    def networks(self, sessions: Sequence[Session]) -> Counted | None:
+        """Those of its modules, for the images of these sessions."""
+        names = [stage.name for stage in self.stages if stage.name in fastsurfer.CHECKPOINTS]
+        return count(
+            shlex.split(self.options.fastsurfer_python),
+            self.fastsurfer.home,
+            {**self.environ, **fastsurfer.environment(self.fastsurfer, self.environ)},
+            names,
+            sessions,
+        )
 
 
 def _names(options: Options) -> tuple[str, ...]:

@@ -189,6 +189,9 @@ class FreeSurferPipeline:
         """FreeSurfer."""
         return {'FreeSurfer': self.freesurfer.version}
 
+    def networks(self, sessions: Sequence[Session]) -> None:
+        """None that is known."""
+
 
 def _second(session: Session) -> Second:
     """The image that refines the pial surfaces: a T2w, or else a FLAIR."""

@@ -102,3 +102,6 @@ class StructuralPipeline:
     def programs(self) -> Mapping[str, str]:
         """None: it is nicarbon's own."""
         return {}
+
+    def networks(self, sessions: Sequence[Session]) -> None:
+        """None that is known."""

@@ -96,7 +96,7 @@ class _Plot:
 
     def value(self, summary: Summary) -> str:
         footprint = summary.footprint
-        number = self.unit.number(footprint.joules, footprint.joules_low, footprint.joules_high)
+        number = self.unit.energy(footprint)
         interval = f' ({number.interval})' if number.interval else ''
         return f'{number.text} {self.unit.unit}{interval}'
 

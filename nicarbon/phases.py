@@ -1,0 +1,110 @@
+"""The same joules and seconds, told apart by whether a GPU was held.
+
+Pure: what stages were charged in, and both parts with their grams out. "GPU-days" are those
+of the first part alone; see :mod:`nicarbon.gpu`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from .account import Footprint, total
+from .gpu import Held, together
+from .share import Share
+from .split import mean
+from .summary import Line
+
+__all__ = ['SECONDS_PER_DAY', 'Phase', 'Phases', 'phases']
+
+SECONDS_PER_DAY = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One part of the work of stages.
+
+    Parameters
+    ----------
+    seconds : float
+        Wall time of the stages in it, added up.
+    footprint : Footprint
+        Of all components in that time.
+    """
+
+    seconds: float
+    footprint: Footprint
+
+
+@dataclass(frozen=True, slots=True)
+class Phases:
+    """Both parts; together they are the stages.
+
+    Parameters
+    ----------
+    gpu : Phase
+        The time in which a stage held a GPU.
+    cpu : Phase
+        All other time.
+    gpu_seconds : float
+        Time for which GPUs were held, added up over GPUs; of those who held one at once
+        each has its part.
+    """
+
+    gpu: Phase
+    cpu: Phase
+    gpu_seconds: float
+
+    @property
+    def gpu_days(self) -> float:
+        """Days for which one GPU would have been held."""
+        return self.gpu_seconds / SECONDS_PER_DAY
+
+
+def phases(lines: Iterable[Line]) -> Phases | None:
+    """Tell the part in which a GPU was held from the rest.
+
+    Parameters
+    ----------
+    lines : iterable of Line
+        Those of which nothing was seen are passed over.
+
+    Returns
+    -------
+    Phases or None
+        None where no GPU was seen. Stages on machines without one, beside others that had
+        one, have all of their time in the second part.
+
+    Examples
+    --------
+    >>> phases([]) is None
+    True
+    """
+    seen = [line for line in lines if line.footprint is not None and line.share.tier is not None]
+    held = together(line.share.held for line in seen)
+    if held is None or seen[0].footprint is None:
+        return None
+    shares = [line.share for line in seen]
+    grid, pue = seen[0].footprint.intensity, seen[0].footprint.pue
+    whole = sum(share.entry.seconds for share in shares)
+    return Phases(
+        Phase(held.seconds, total(map(_with, shares), grid, pue)),
+        Phase(max(0.0, whole - held.seconds), total(map(_without, shares), grid, pue)),
+        held.gpu_seconds,
+    )
+
+
+def _with(share: Share) -> tuple[float, float]:
+    """Joules while a GPU was held, and their factor."""
+    return _pair(share, (share.held or Held()).components)
+
+
+def _without(share: Share) -> tuple[float, float]:
+    held = (share.held or Held()).components
+    rest = {name: max(0.0, j - held.get(name, 0.0)) for name, j in share.components.items()}
+    return _pair(share, rest)
+
+
+def _pair(share: Share, components: Mapping[str, float]) -> tuple[float, float]:
+    known = {name: share.u_rels.get(name, share.u_rel) for name in components}
+    return sum(components.values()), mean(known, components)

@@ -1,0 +1,124 @@
+"""The time in which a GPU was held, told from the rest: nothing is lost, nothing counted twice."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from shares import entry, hosts, machines, of_gpu, rich
+from values import replace
+
+from nicarbon.account import PUE
+from nicarbon.entry import Entry, Use, Window
+from nicarbon.grids import parse
+from nicarbon.phases import phases
+from nicarbon.report.gpus import gpu_table
+from nicarbon.share import share
+from nicarbon.summary import Summary, summarise
+
+GRID, FACILITY = parse('30').over(None, None), PUE(1.2)
+
+
+def summary(*entries: Entry) -> Summary:
+    return summarise(share(entries).shares, GRID, FACILITY)
+
+
+def on_gpu(stage: str, start: float, *uses: Use | None, number: int = 1) -> Entry:
+    """Windows of 10 s: 120 J of the CPU, of which 20 are idle, and 1500 or 500 of the GPU."""
+    windows = [
+        Window(
+            start + 10 * i, 10, 4, 4,
+            (120, 1500 if use and use.host_seconds else 500, 30, 60), of_gpu(use),
+        )
+        for i, use in enumerate(uses)
+    ]  # fmt: skip
+    return replace(rich(entry('node', windows, 1.0, number), 4.0), stage=stage)
+
+
+NONE = Use(0.0, 0.0, 0.0, 0.0)
+ALONE = Use(8.0, 8.0, 10.0, 10.0)
+HALF = Use(4.0, 8.0, 10.0, 20.0)
+
+
+@given(machines())
+@settings(max_examples=200, deadline=None)
+def test_both_parts_are_the_whole(case) -> None:
+    run, nodes = case
+    one = summarise(share([run, *nodes]).shares, GRID, FACILITY)
+    apart = phases(one.lines)
+    if apart is None:
+        assert not any(name.startswith('gpu') for name in one.components)
+        return
+    joules = apart.gpu.footprint.joules + apart.cpu.footprint.joules
+    assert joules == pytest.approx(one.footprint.joules, rel=1e-9, abs=1e-9)
+    grams = apart.gpu.footprint.grams + apart.cpu.footprint.grams
+    assert grams == pytest.approx(one.footprint.grams, rel=1e-9, abs=1e-9)
+    # All of a GPU's joules fall in the time in which it was held.
+    assert apart.gpu.footprint.joules >= sum(
+        joules for name, joules in one.components.items() if name.startswith('gpu')
+    ) * (1 - 1e-9)
+    for line in one.lines:
+        if line.share.held is not None:
+            assert 0 <= line.share.held.seconds <= line.share.entry.seconds * (1 + 1e-9)
+
+
+@given(machines())
+@settings(max_examples=200, deadline=None)
+def test_one_gpu_is_not_held_for_longer_than_it_is_there(case) -> None:
+    run, nodes = case
+    shares = share([run, *nodes]).shares
+    on_it = sum(one.held.gpu_seconds for one in shares if one.held is not None)
+    times = [w for one in (run, *nodes) for w in one.windows]
+    assert on_it <= sum(w.seconds for w in times) * (1 + 1e-9)
+
+
+@given(hosts())
+@settings(max_examples=50)
+def test_where_no_gpu_was_seen_nothing_is_said_of_it(case) -> None:
+    run, nodes = case
+    one = summarise(share([run, *nodes]).shares, GRID, FACILITY)
+    assert phases(one.lines) is None
+    assert gpu_table(one, {}) is None
+
+
+def test_networks_and_then_surfaces_by_hand() -> None:
+    """10 s with the GPU, 10 s of the same stage without, then 20 s of another."""
+    one = summary(
+        on_gpu('asegdkt', 0, ALONE, NONE), on_gpu('recon-surf', 20, NONE, NONE, number=2)
+    )
+    apart = phases(one.lines)
+    assert apart.gpu.seconds == apart.gpu_seconds == 10
+    assert apart.cpu.seconds == 30
+    assert apart.gpu_days == pytest.approx(10 / 86400)
+    # CPU: 100 J above idle and a quarter of idle's 20; memory a quarter of its 10 idle and
+    # 20; rest 30 of 60 above idle and a quarter of 30; GPU: all of it.
+    other = 100 + 5 + 20 + 2.5 + 30 + 7.5
+    assert apart.gpu.footprint.joules == pytest.approx(1500 + other)
+    assert apart.cpu.footprint.joules == pytest.approx(3 * other)
+    assert apart.gpu.footprint.kwh == pytest.approx((1500 + other) / 3.6e6 * 1.2)
+
+
+def test_two_subjects_on_one_gpu_share_its_time() -> None:
+    one = summary(on_gpu('asegdkt', 0, HALF, number=1), on_gpu('asegdkt', 0, HALF, number=2))
+    apart = phases(one.lines)
+    assert apart.gpu.seconds == 20
+    assert apart.gpu_seconds == 10
+
+
+def test_the_table_names_those_that_held_one_and_sums_up_the_others() -> None:
+    one = summary(
+        on_gpu('asegdkt', 0, ALONE, NONE),
+        on_gpu('biasfield', 20, NONE, number=2),
+        on_gpu('recon-surf', 30, NONE, NONE, number=3),
+    )
+    table = gpu_table(one, {'asegdkt': 'FastSurferVINN'})
+    assert [row.title for row in table.rows] == ['FastSurferVINN', 'stages without a GPU']
+    assert [row.gpu_time for row in table.rows] == ['10.0 s', '0.00 s']
+    assert [row.cpu_time for row in table.rows] == ['10.0 s', '30.0 s']
+    assert table.sentence.startswith('GPUs were held for 10.0 s in all.')
+    assert 'for 20 % of their time' in table.sentence
+    # 1665 J of 2325.
+    assert 'used 72 % of their energy' in table.sentence
+
+
+def test_without_a_stage_that_held_one_there_is_no_table() -> None:
+    assert gpu_table(summary(on_gpu('asegdkt', 0, NONE)), {}) is None
