@@ -213,14 +213,13 @@ class Module(CommandLine):  # type: ignore[misc]
         """Run the program, and see whether it did what it was to do."""
         installed = fastsurfer.find()
         called = self._words(installed)
+        freesurfer.remove_stale_flags(self.folder)
         began, lines, turns = time.time(), list[Line](), Turns(parts_of('fastsurfer', stage.name))
 
         def tell(line: Line) -> None:
             lines.append(line)
             if turns.read(line):
                 edge()
-
-        freesurfer.remove_stale_flags(self.folder)
 
         runtime.cmdline, runtime.stdout, runtime.stderr = shlex.join(called), '', ''
         runtime.success_codes = correct
