@@ -1,26 +1,24 @@
-"""Series of windows, and the entries that hold them: summed, merged, cut.
+"""Series of windows, and the entries that hold them: summed, merged, cut out.
 
 Everything here is a pure function; what a counter saw is kept, whatever is done.
 """
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from .entry import Command, Entry, Part, Reading, Use, Window
+from .entry import Entry, Reading, Use, Window
 
 __all__ = [
     'MAX_WINDOWS',
     'SLACK',
-    'cut',
     'encloses',
     'leaves',
     'merge_pairs',
     'piece',
+    'spells',
     'summed',
     'utc',
     'within',
@@ -29,6 +27,9 @@ __all__ = [
 MAX_WINDOWS = 512
 """Windows kept per entry; a longer series is merged pairwise, so that eight
 hours cost kilobytes."""
+
+GAP_SECONDS = 1e-3
+"""Windows that follow each other leave less than that between them."""
 
 SLACK = 0.1
 """CPU seconds by which clocks of different grain may disagree."""
@@ -106,8 +107,8 @@ def _process(run: Entry) -> str:
     return run.entry_id.rpartition('-')[0]
 
 
-def cut(entry: Entry) -> list[Entry]:
-    """An entry as one for each of its sub-stages; what is in none keeps the entry's stage.
+def spells(entry: Entry) -> list[tuple[Window, ...]]:
+    """Windows of an entry, those without a gap between them together.
 
     Parameters
     ----------
@@ -115,49 +116,16 @@ def cut(entry: Entry) -> list[Entry]:
 
     Returns
     -------
-    list of Entry
-        In order of time. Windows and commands add up to those of the entry; the last one
-        ended as the entry did. The entry itself if it has no parts.
+    list of tuple of Window
+        One, unless it is a sub-stage that others interrupted.
     """
-    if not entry.parts or not entry.windows:
-        return [entry]
-    pieces, before = [], entry.windows[0].start
-    for part in (*sorted(entry.parts, key=_start), Part('', entry.windows[-1].stop, math.inf)):
-        # Parts that overlap are somebody's slip: no joule is charged twice for it.
-        start, stop = max(before, part.start), max(before, part.start + part.seconds)
-        pieces += [(entry.stage, before, start), (part.name, start, stop)]
-        before = stop
-    cuts = [(name, within(entry, start, stop).windows) for name, start, stop in pieces]
-    cuts = [(name, windows) for name, windows in cuts if windows]
-    commands = _by_piece(entry.commands, [windows[0].start for _, windows in cuts])
-    whole = [
-        summed(
-            entry,
-            windows,
-            entry_id=f'{entry.entry_id}.{number}',
-            stage=name,
-            started=utc(entry, windows[0].start),
-            parts=(),
-            commands=own,
-            outcome='ran',
-            error='',
-        )
-        for number, ((name, windows), own) in enumerate(zip(cuts, commands, strict=True))
-    ]
-    # What failed is the one in which it ended.
-    return [*whole[:-1], whole[-1]._replace(outcome=entry.outcome, error=entry.error)]
-
-
-def _start(part: Part) -> float:
-    return part.start
-
-
-def _by_piece(commands: Iterable[Command], starts: Sequence[float]) -> list[tuple[Command, ...]]:
-    """Commands by the piece in whose time they started; none is lost before the first."""
-    pieces: list[list[Command]] = [[] for _ in starts]
-    for command in commands:
-        pieces[max(0, bisect_right(starts, command.start) - 1)].append(command)
-    return [tuple(piece) for piece in pieces]
+    found: list[list[Window]] = []
+    for window in entry.windows:
+        if found and window.start - found[-1][-1].stop < GAP_SECONDS:
+            found[-1].append(window)
+        else:
+            found.append([window])
+    return [tuple(spell) for spell in found]
 
 
 def utc(entry: Entry, moment: float) -> str:

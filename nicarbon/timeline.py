@@ -13,7 +13,7 @@ from itertools import islice, pairwise
 from typing import get_args
 
 from .entry import Entry, Reading, Tier, Use, Window
-from .series import piece, within
+from .series import piece, spells, within
 
 __all__ = ['clusters', 'leftover', 'together', 'weaker']
 
@@ -132,11 +132,13 @@ def _edges(nodes: Sequence[Entry]) -> list[float]:
     """Where nodes begin and end, and the windows of one of them at any time."""
     edges: set[float] = set()
     covered = -math.inf
-    for node in sorted(nodes, key=lambda each: each.windows[0].start):
-        stop = node.windows[-1].stop
-        edges |= {node.windows[0].start, stop}
+    # Of a sub-stage that others interrupted, each spell.
+    series = (spell for node in nodes for spell in spells(node))
+    for windows in sorted(series, key=lambda each: each[0].start):
+        stop = windows[-1].stop
+        edges |= {windows[0].start, stop}
         if stop > covered:
-            edges |= {window.start for window in node.windows if window.start > covered}
+            edges |= {window.start for window in windows if window.start > covered}
             covered = stop
     return sorted(edges)
 

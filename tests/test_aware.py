@@ -20,8 +20,9 @@ from nicarbon.entry import Command, Part
 from nicarbon.errors import UsageError
 from nicarbon.host import cached
 from nicarbon.meters import Fake, Moment, Seen, find
+from nicarbon.pieces import cut
 from nicarbon.run import watched
-from nicarbon.series import MAX_WINDOWS, cut
+from nicarbon.series import MAX_WINDOWS
 from nicarbon.share import share
 from nicarbon.watch import Label, Watch
 

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / 'nicarbon'
 VALUES = {'entry', 'series', 'errors', 'stage', 'ledger', 'quantity', 'timeline', 'charge'}
 VALUES |= {'overhead', 'complete', 'split', 'share', 'account', 'summary', 'programs'}
 VALUES |= {'complexity'}
-VALUES |= {'gpu', 'phases'}
+VALUES |= {'gpu', 'phases', 'pieces'}
 SEEING = {'checkpoint', 'sampler', 'entry', 'series', 'errors', 'ledger', 'host', 'meters'}
 SEEING |= {'cputime'}
 SEEING |= {'watch'}
@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'quantity': set(),
     'entry': {'errors'},
     'series': {'entry'},
+    'pieces': {'entry', 'series'},
     'stage': {'errors'},
     'entity': {'errors'},
     'ledger': {'entry', 'errors', 'series'},

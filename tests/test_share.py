@@ -20,7 +20,8 @@ from shares import (
 from values import replace
 
 from nicarbon.complete import completed
-from nicarbon.entry import Entry, Reading, Use, Window
+from nicarbon.entry import Entry, Part, Reading, Use, Window
+from nicarbon.pieces import cut
 from nicarbon.series import merge_pairs, summed, within
 from nicarbon.share import Share, share
 from nicarbon.timeline import clusters, together
@@ -622,3 +623,28 @@ def test_a_gap_does_not_spread_over_its_neighbours() -> None:
     assert sum(w.seconds for w in merged if w.joules[0] is None) == 1
     busy = [replace(w, host_cpu_seconds=None) if i % 50 == 1 else w for i, w in enumerate(windows)]
     assert sum(w.seconds for w in merge_pairs(busy) if w.host_cpu_seconds is None) == 11
+
+
+@given(machines(), st.lists(st.tuples(st.sampled_from('ab'), st.floats(0, 1), st.floats(0, 1))))
+@settings(max_examples=150, deadline=None)
+def test_sub_stages_cost_together_what_their_stage_costs(
+    case: tuple[Entry, list[Entry]], told: list[tuple[str, float, float]]
+) -> None:
+    """Also those that others interrupt, whose windows have gaps."""
+    run, nodes = case
+    cuts = []
+    for node in nodes:
+        begin, length = node.windows[0].start, node.windows[-1].stop - node.windows[0].start
+        parts = tuple(Part(name, begin + a * length, b * length / 3) for name, a, b in told)
+        cuts.append(cut(replace(node, parts=parts, started='2026-01-01T00:00:00+00:00')))
+    whole, finer = share([run, *nodes]), share([run, *(one for pieces in cuts for one in pieces)])
+    by_node: dict[str, float] = {}
+    for one in finer.shares:
+        name = one.entry.entry_id.partition('.')[0]
+        by_node[name] = by_node.get(name, 0.0) + one.joules['reserved']
+    for one in whole.shares:
+        assert by_node.get(one.entry.entry_id, 0.0) == pytest.approx(
+            one.joules['reserved'], rel=1e-6, abs=1e-3
+        )
+    for one, other in zip(whole.balances, finer.balances, strict=True):
+        assert one.host_joules == pytest.approx(other.host_joules, rel=1e-6, abs=1e-3)

@@ -19,8 +19,8 @@ from ..errors import OutputError, UsageError
 from ..grids import parse
 from ..host import online_cores
 from ..instrument import environment
+from ..pieces import cut
 from ..run import recording, watched
-from ..series import cut
 from ..share import Sharing, share
 from ..summary import Summary, summarise
 from ..watch import Label

@@ -29,11 +29,12 @@ from ..errors import InputError, OutputError, StorageError
 from ..grids import parse
 from ..host import Host, boot_id
 from ..host import read as read_host
+from ..pieces import cut
 from ..report import figures
 from ..report.methods import citations, methods
 from ..report.pages import Context, Option, group_page, subject_page
 from ..report.references import bibtex
-from ..series import cut, leaves
+from ..series import leaves
 from ..share import Share, Sharing, share
 from ..stage import Stage, every
 from ..summary import Summary, summarise

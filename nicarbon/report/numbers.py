@@ -10,6 +10,7 @@ from typing import get_args
 from ..account import Footprint
 from ..entry import Entry, Tier
 from ..quantity import CARBON, ENERGY, with_interval
+from ..series import spells
 from ..summary import Line, Summary
 
 __all__ = [
@@ -238,9 +239,9 @@ def busy_seconds(entries: Iterable[Entry]) -> float:
         times add up.
     """
     spans = sorted(
-        (entry.host, entry.boot_id, entry.start, entry.start + entry.seconds)
+        (entry.host, entry.boot_id, spell[0].start, spell[-1].stop)
         for entry in entries
-        if entry.start is not None
+        for spell in spells(entry)
     )
     total, place, reached = 0.0, ('', ''), 0.0
     for host, boot, start, stop in spans:

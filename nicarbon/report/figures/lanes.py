@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...entry import Entry
 from ...quantity import ENERGY
+from ...series import spells
 from ...share import Share
 from ..numbers import duration, scale
 from .svg import FAULT, INK, MUTED, Canvas, shorten
@@ -36,8 +37,14 @@ def lay(shares: Sequence[Share]) -> list[list[Share]]:
     list of list of Share
     """
     apart = len({_who(one.entry) for one in shares}) <= FEW
+    # What others interrupted is drawn in pieces, each with the joules of all of it.
+    blocks = [
+        replace(one, entry=one.entry._replace(windows=spell))
+        for one in shares
+        for spell in spells(one.entry)
+    ]
     lanes: list[list[Share]] = []
-    for one in sorted(shares, key=lambda one: (one.entry.start or 0.0, one.entry.entry_id)):
+    for one in sorted(blocks, key=lambda one: (one.entry.start or 0.0, one.entry.entry_id)):
         start, who = one.entry.start or 0.0, _who(one.entry)
         free = [lane for lane in lanes if lane[-1].entry.windows[-1].stop <= start + 1e-6]
         same = [lane for lane in free if _who(lane[-1].entry) == who]
