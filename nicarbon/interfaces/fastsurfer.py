@@ -41,7 +41,7 @@ from ..run import divided, edge, ran, reused
 from ..stage import Stage, find_stage, variants, words
 from ..stage import parts as parts_of
 from .process import follow
-from .staged import outputs, stage_class
+from .staged import by_stage, outputs, stage_class
 
 __all__ = ['ASegDKT', 'AsegCCStats', 'AsegStats', 'BiasField', 'CCStats', 'CerebNet', 'CopyInput']
 __all__ += ['CorpusCallosum', 'HypVINN', 'PaintCC', 'ReconSurf', 'SegStats', 'Talairach']
@@ -337,8 +337,4 @@ def of_stage(name: str) -> type[Module]:
     return _CLASSES[name]
 
 
-_CLASSES: dict[str, type[Module]] = {
-    each.stage_name: each
-    for each in list(globals().values())
-    if isinstance(each, type) and issubclass(each, Module) and each.stage_name
-}
+_CLASSES = by_stage(Module, globals())

@@ -36,7 +36,7 @@ from ..readers import recon_all
 from ..run import divided, reused
 from ..stage import HEMIS, Stage, find_stage, flags_of_many, variants
 from .recon_all import EXPERT, ReconAll, ReconAllInputs, merged
-from .staged import outputs, stage_class
+from .staged import by_stage, outputs, stage_class
 
 __all__ = ['AParc2ASeg', 'APas2ASeg', 'ASegMerge', 'ASegStats', 'AutoDetGWStats', 'AvgCurv']
 __all__ += ['BALabels', 'CALabel', 'CANormalize', 'CARegister', 'CCSeg', 'CortexLabel']
@@ -240,11 +240,7 @@ def of_stage(name: str) -> type[ReconAllStage]:
     return _CLASSES[name]
 
 
-_CLASSES: dict[str, type[ReconAllStage]] = {
-    each.stage_name: each
-    for each in list(globals().values())
-    if isinstance(each, type) and issubclass(each, ReconAllStage) and each.stage_name
-}
+_CLASSES = by_stage(ReconAllStage, globals())
 
 
 class _DirectiveInputs(ReconAllInputs):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nipype.interfaces.base import Directory, File, TraitedSpec, Undefined, traits
 
 from ..stage import Stage
 
-__all__ = ['outputs', 'specs', 'stage_class']
+__all__ = ['by_stage', 'outputs', 'specs', 'stage_class']
+
+AnyStage = TypeVar('AnyStage')
 
 
 def stage_class(
@@ -44,6 +46,24 @@ def stage_class(
     input_spec, output_spec = specs(module, name, rows, spec)
     own = {'input_spec': input_spec, 'output_spec': output_spec}
     return type(name, (base,), {'__module__': module, **own, **members})
+
+
+def by_stage(base: type[AnyStage], names: Mapping[str, Any]) -> dict[str, type[AnyStage]]:
+    """Classes of stages in a module, by the name of their stage.
+
+    Parameters
+    ----------
+    base : type
+        Of all of them, with ``stage_name``, which is empty for a class of no stage.
+    names : mapping
+        What the module holds.
+
+    Returns
+    -------
+    dict of {str : type}
+    """
+    kinds = (each for each in names.values() if isinstance(each, type) and issubclass(each, base))
+    return {kind.stage_name: kind for kind in kinds if kind.stage_name}  # type: ignore[attr-defined]
 
 
 def specs(module: str, name: str, rows: tuple[Stage, ...], spec: type) -> tuple[type, type]:
