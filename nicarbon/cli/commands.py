@@ -27,6 +27,7 @@ other commands:
   nicarbon account OUT_DIR [--grid ZONE] [--pue PUE]   account again, run nothing
   nicarbon demo [DIR]                                  two heads, start to end
   nicarbon exec [-o OUT_DIR] -- CMD [ARG ...]          record any program
+  nicarbon estimate --scans N | --dataset NAME         what many scans would take
   nicarbon doctor [--json]                             what can be measured here
   nicarbon calibrate                                   measure idle and peak power
 each with --help. In your own Nipype workflows: nicarbon.carbon_aware and
@@ -51,6 +52,7 @@ def run(argv: Sequence[str]) -> int:
         'calibrate': _calibrate,
         'demo': _demo,
         'doctor': _doctor,
+        'estimate': _estimate,
         'exec': _exec,
     }
     if argv and argv[0] in commands:
@@ -146,6 +148,12 @@ def _doctor(argv: Sequence[str]) -> int:
 
 def _calibrate(argv: Sequence[str]) -> int:
     from .calibrate import command
+
+    return command(argv)
+
+
+def _estimate(argv: Sequence[str]) -> int:
+    from .estimate import command
 
     return command(argv)
 

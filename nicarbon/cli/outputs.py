@@ -43,7 +43,7 @@ from .counted import of_stages
 from .earlier import versions
 from .options import Options
 
-__all__ = ['Written', 'scaffold', 'write']
+__all__ = ['Written', 'scaffold', 'shares_by_tool', 'summaries', 'write']
 
 
 FRESH_SECONDS = 120.0
@@ -132,12 +132,12 @@ def write(
     intensity = _intensity(facts.runs, chosen.options)
     given = chosen.options.pue
     pue = PUE(1.0, 'unset') if given is None else PUE(given)
-    summaries = list(_summaries(facts.sharing.shares, intensity, pue))
+    sessions_ = list(summaries(facts.sharing.shares, intensity, pue))
     dataset = summarise(facts.sharing.shares, intensity, pue)
     wanted = None if subjects is None else set(subjects)
     context = _context(facts, chosen)
     files: dict[Path, str] = {}
-    for subject, sessions in _by_subject(summaries).items():
+    for subject, sessions in _by_subject(sessions_).items():
         if wanted is None or subject in wanted:
             files |= _subject_files(facts, subject, sessions, context)
     if group:
@@ -194,6 +194,31 @@ def _read(out_dir: Path) -> _Facts:
     return _Facts(out_dir, tuple(entries), share(entries), tuple(hosts.values()), tuple(warnings))
 
 
+def shares_by_tool(out_dir: Path) -> dict[str, list[Share]]:
+    """What stages were charged, by the tool that they are of.
+
+    Parameters
+    ----------
+    out_dir : pathlib.Path
+
+    Returns
+    -------
+    dict of {str : list of Share}
+        Those of no known tool under an empty name.
+
+    Raises
+    ------
+    InputError
+        When there is no ledger.
+    """
+    facts = _read(out_dir)
+    tools = {stage.key: stage.tool for stage in _pipeline(facts)}
+    found: dict[str, list[Share]] = defaultdict(list)
+    for one in facts.sharing.shares:
+        found[tools.get(one.entry.stage, '')].append(one)
+    return dict(found)
+
+
 def _running(entry: Entry, age_seconds: float) -> bool:
     """Whether the process of a checkpoint is at work; another host's is if it is fresh."""
     if entry.host != os.uname().nodename:
@@ -209,7 +234,19 @@ def _intensity(runs: Iterable[Entry], options: Options) -> Intensity:
     return parse(options.grid).over(first, last)
 
 
-def _summaries(shares: Iterable[Share], intensity: Intensity, pue: PUE) -> Iterator[Summary]:
+def summaries(shares: Iterable[Share], intensity: Intensity, pue: PUE) -> Iterator[Summary]:
+    """One for each session of each subject.
+
+    Parameters
+    ----------
+    shares : iterable of Share
+    intensity : Intensity
+    pue : PUE
+
+    Yields
+    ------
+    Summary
+    """
     grouped: dict[tuple[str, str], list[Share]] = defaultdict(list)
     for one in shares:
         grouped[one.entry.subject, one.entry.session].append(one)
