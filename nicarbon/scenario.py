@@ -26,6 +26,8 @@ else:
     import tomli as tomllib
 
 __all__ = [
+    'AVERAGE_PUE',
+    'ELSEWHERE',
     'U_PUBLISHED',
     'Dataset',
     'Estimate',
@@ -42,6 +44,12 @@ __all__ = [
 
 SECONDS_PER_DAY = 86_400.0
 JOULES_PER_WH = JOULES_PER_KWH / 1000
+
+ELSEWHERE = ('CA-QC', 'FR', 'GB', 'US', 'IN', 'world')
+"""Zones under which the same joules are shown: clean ones, and such that are not."""
+
+AVERAGE_PUE = 1.58
+"""Of data centres (Uptime Institute's survey of 2023)."""
 
 U_PUBLISHED = 2.0
 """Factor within which the published joules of a scan are thought to lie (judgement): the PUE in

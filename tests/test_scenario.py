@@ -13,7 +13,9 @@ from nicarbon.account import PUE
 from nicarbon.entry import Window
 from nicarbon.errors import UsageError
 from nicarbon.grids import parse
+from nicarbon.report.elsewhere import elsewhere
 from nicarbon.scenario import (
+    ELSEWHERE,
     datasets,
     estimate,
     of_ledger,
@@ -178,3 +180,20 @@ def test_from_a_ledger(ran, tmp_path) -> None:
     )
     assert done.returncode == 66
     assert 'by freesurfer' in done.stderr
+
+
+def test_a_page_shows_the_same_joules_elsewhere(make_entry) -> None:
+    window = Window(0.0, 100.0, 50.0, 100.0, (1000.0,))
+    shares = share([make_entry((window,), reserved_cores=2.0)]).shares
+    own = parse('FR').over(None, None)
+    total = summarise(shares, own, PUE(1.2))
+    grids = [parse(zone).over(None, None) for zone in ELSEWHERE]
+    rows = elsewhere(total, grids)
+    assert [row.name for row in rows[:2]] == ['as above', 'CA-QC']
+    assert 'FR' not in [row.name for row in rows[1:]]
+    assert 'average data centre (PUE 1.58)' in rows[-1].name
+    assert rows[-1].carbon.raw == pytest.approx(rows[0].carbon.raw * 1.58 / 1.2)
+    world = next(row for row in rows if row.name == 'world average')
+    assert world.carbon.raw == pytest.approx(rows[0].carbon.raw * 475 / own.g_per_kwh, rel=1e-3)
+    unseen = share([make_entry((window._replace(joules=(None,)),))]).shares
+    assert elsewhere(summarise(unseen, own, PUE()), grids) == []

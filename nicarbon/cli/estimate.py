@@ -15,6 +15,7 @@ from ..errors import InputError, UsageError
 from ..grids import parse
 from ..quantity import carbon, energy
 from ..scenario import (
+    ELSEWHERE,
     Dataset,
     Estimate,
     Published,
@@ -28,9 +29,6 @@ from ..scenario import (
 from .choice import Parser, choose, flags
 
 __all__ = ['command', 'parser']
-
-ELSEWHERE = ('CA-QC', 'FR', 'GB', 'US', 'IN', 'world')
-"""Zones under which the same joules are shown: clean ones, and such that are not."""
 
 WIDTH, INDENT = 110, ' ' * 24
 """Of text on a terminal, in characters, and what stands left of what belongs to a row."""

@@ -34,6 +34,7 @@ from ..report import figures
 from ..report.methods import citations, methods
 from ..report.pages import Context, Option, group_page, subject_page
 from ..report.references import bibtex
+from ..scenario import ELSEWHERE
 from ..series import leaves
 from ..share import Share, Sharing, share
 from ..stage import Stage, every
@@ -129,7 +130,7 @@ def write(
             f'{out_dir}: no carbon-aware node was run; make nodes aware with '
             'nicarbon.carbon_aware before the workflow runs'
         )
-    intensity = _intensity(facts.runs, chosen.options)
+    intensity = _over(facts.runs, chosen.options.grid)
     given = chosen.options.pue
     pue = PUE(1.0, 'unset') if given is None else PUE(given)
     sessions_ = list(summaries(facts.sharing.shares, intensity, pue))
@@ -227,11 +228,12 @@ def _running(entry: Entry, age_seconds: float) -> bool:
     return entry.boot_id == boot_id() and is_running(entry.pid, entry.entry_id.split('-')[-2])
 
 
-def _intensity(runs: Iterable[Entry], options: Options) -> Intensity:
+def _over(runs: Iterable[Entry], zone: str | None) -> Intensity:
+    """What a grid emitted while the runs lasted."""
     moments = sorted(datetime.fromisoformat(run.started) for run in runs)
     now = datetime.now(timezone.utc)
     first, last = (moments[0], moments[-1]) if moments else (now, now)
-    return parse(options.grid).over(first, last)
+    return parse(zone).over(first, last)
 
 
 def summaries(shares: Iterable[Share], intensity: Intensity, pue: PUE) -> Iterator[Summary]:
@@ -297,6 +299,7 @@ def _context(facts: _Facts, chosen: Chosen) -> Context:
         crashes=crashes,
         pipeline=_pipeline(facts),
         versions=facts.versions,
+        elsewhere=tuple(_over(facts.runs, zone) for zone in ELSEWHERE),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..account import Intensity
 from ..entry import Entry
 from ..host import Host
 from ..share import Balance
@@ -57,6 +58,8 @@ class Context:
         says of them; by default that of the structural pipeline.
     versions : tuple of (str, str)
         Name and version of each package that did the work.
+    elsewhere : tuple of Intensity
+        Other grids under which the same joules are shown.
     """
 
     title: str
@@ -71,6 +74,7 @@ class Context:
     crashes: tuple[tuple[str, str], ...] = ()
     pipeline: tuple[Stage, ...] = field(default_factory=lambda: stages('structural'))
     versions: tuple[tuple[str, str], ...] = ()
+    elsewhere: tuple[Intensity, ...] = ()
 
     @property
     def titles(self) -> dict[str, str]:

@@ -21,6 +21,7 @@ from . import figures as draw
 from .balances import BalanceView, balance_view
 from .cards import assumptions, cards, components
 from .context import Context, Option
+from .elsewhere import elsewhere
 from .figures.svg import clean
 from .gpus import gpu_table
 from .methods import citations, methods
@@ -96,6 +97,7 @@ def subject_page(
             for one, counted in zip(summaries, networks, strict=False)
             if counted
         ],
+        elsewhere=elsewhere(total, context.elsewhere) if total else [],
         policies=policies(total) if total and was_seen(total) else [],
         balances=_balances(context, runs, subject),
         timelines=_timelines(runs, shares, titles, subject),
@@ -158,6 +160,7 @@ def group_page(
         lost=lost_sentence(dataset),
         failures=_failures(dataset, titles),
         cached=dataset.outcomes.get('cached', 0),
+        elsewhere=elsewhere(dataset, context.elsewhere),
         policies=policies(dataset) if was_seen(dataset) else [],
         balances=_balances(context, context.runs),
         timelines=_timelines(context.runs, shares, titles),
