@@ -16,7 +16,7 @@ from doubles import Burn
 from values import replace
 
 from nicarbon import errors, ledger, recording
-from nicarbon.cli.outputs import _running
+from nicarbon.cli.facts import _running
 from nicarbon.entry import Entry, Window
 from nicarbon.host import Host, boot_id
 from nicarbon.meters import Fake

@@ -153,14 +153,14 @@ def _costs(asked: dict[str, Any], grid: Intensity) -> Iterator[ScanCost]:
 
 
 def _own(out_dir: Path, asked: dict[str, Any], grid: Intensity) -> Iterator[ScanCost]:
-    from .outputs import shares_by_tool, summaries
+    from .facts import read, summaries
 
     if not out_dir.is_dir():
         raise InputError(f'--from {out_dir}: no such folder; give an OUT_DIR, or published')
     if asked['device'] is not None:
         raise UsageError('--device is for published costs: a ledger knows which devices were used')
     found = False
-    for tool, shares in shares_by_tool(out_dir).items():
+    for tool, shares in read(out_dir).by_tool().items():
         cost = of_ledger(tool or 'other nodes', summaries(shares, grid, PUE(1.0, 'unset')))
         if cost is not None and asked['pipeline'] in {None, tool}:
             found = True

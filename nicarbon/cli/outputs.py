@@ -8,48 +8,34 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shlex
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from .. import __version__, bids, ledger, sidecar
-from ..account import PUE, Intensity
+from .. import __version__, bids, sidecar
+from ..account import PUE
 from ..complexity import Network
-from ..cputime import is_running
 from ..entity import label
-from ..entry import Entry
 from ..errors import InputError, OutputError, StorageError
-from ..grids import parse
-from ..host import Host, boot_id
-from ..host import read as read_host
-from ..pieces import cut
 from ..report import figures
 from ..report.methods import citations, methods
 from ..report.pages import Context, Option, group_page, subject_page
 from ..report.references import bibtex
 from ..scenario import ELSEWHERE
-from ..series import leaves
-from ..share import Share, Sharing, share
-from ..stage import Stage, every
+from ..stage import Stage
 from ..summary import Summary, summarise
 from .choice import Chosen
 from .counted import of_stages
-from .earlier import versions
+from .facts import Facts, over, people, read, summaries
 from .options import Options
 
-__all__ = ['Written', 'scaffold', 'shares_by_tool', 'summaries', 'write']
-
-
-FRESH_SECONDS = 120.0
-"""A checkpoint is replaced every few seconds; one of another host that is older
-than this belongs to a process that is gone."""
+__all__ = ['Written', 'scaffold', 'write']
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +58,6 @@ class Written:
     def pages(self) -> tuple[Path, ...]:
         """The pages among them."""
         return tuple(path for path in self.paths if path.suffix == '.html')
-
-
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """All that an output folder knows of what was run."""
-
-    out_dir: Path
-    entries: tuple[Entry, ...]
-    sharing: Sharing
-    hosts: tuple[Host, ...]
-    warnings: tuple[str, ...]
-
-    @property
-    def runs(self) -> tuple[Entry, ...]:
-        return tuple(entry for entry in self.entries if entry.kind == 'run')
-
-    @property
-    def versions(self) -> tuple[tuple[str, str], ...]:
-        """Packages and programs that did the work."""
-        return versions(self.out_dir, {entry.run_id for entry in self.entries})
 
 
 def write(
@@ -124,26 +90,26 @@ def write(
     OutputError
         When the folder cannot be written.
     """
-    facts = _read(out_dir)
+    facts = read(out_dir)
     if subjects is None and not facts.sharing.shares:
         raise InputError(
             f'{out_dir}: no carbon-aware node was run; make nodes aware with '
             'nicarbon.carbon_aware before the workflow runs'
         )
-    intensity = _over(facts.runs, chosen.options.grid)
+    intensity = over(facts.runs, chosen.options.grid)
     given = chosen.options.pue
     pue = PUE(1.0, 'unset') if given is None else PUE(given)
-    sessions_ = list(summaries(facts.sharing.shares, intensity, pue))
+    by_session = list(summaries(facts.sharing.shares, intensity, pue))
     dataset = summarise(facts.sharing.shares, intensity, pue)
     wanted = None if subjects is None else set(subjects)
     context = _context(facts, chosen)
     files: dict[Path, str] = {}
-    for subject, sessions in _by_subject(sessions_).items():
+    for subject, sessions in _by_subject(by_session).items():
         if wanted is None or subject in wanted:
             files |= _subject_files(facts, subject, sessions, context)
     if group:
-        people = list(_people(facts.sharing.shares, intensity, pue))
-        files |= _group_files(dataset, people, context)
+        persons = list(people(facts.sharing.shares, intensity, pue))
+        files |= _group_files(dataset, persons, context)
     files |= _citation(dataset, context)
     paths = [out_dir / name for name in files]
     if not chosen.options.dry_run:
@@ -175,97 +141,6 @@ def scaffold(
     _save(out_dir / 'README.md', bids.README)
 
 
-def _read(out_dir: Path) -> _Facts:
-    folders = ledger.folders(out_dir)
-    if not folders:
-        raise InputError(
-            f'{out_dir} holds no ledger (logs/*/ledger): give the OUT_DIR of a participant run, of recording or of exec'
-        )
-    whole, warnings = ledger.read(*folders, running=_running)
-    # What markers have cut into sub-stages is shown so; sums stay what they are.
-    entries = [piece for entry in leaves(whole) for piece in cut(entry)]
-    hosts: dict[str, Host] = {}
-    for path in sorted(out_dir.glob('logs/*/hosts/*.json')):
-        try:
-            host = read_host(json.loads(path.read_text('utf-8')))
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            warnings.append(f'{path} was passed over: {error}')
-        else:
-            hosts[host.name] = host
-    return _Facts(out_dir, tuple(entries), share(entries), tuple(hosts.values()), tuple(warnings))
-
-
-def shares_by_tool(out_dir: Path) -> dict[str, list[Share]]:
-    """What stages were charged, by the tool that they are of.
-
-    Parameters
-    ----------
-    out_dir : pathlib.Path
-
-    Returns
-    -------
-    dict of {str : list of Share}
-        Those of no known tool under an empty name.
-
-    Raises
-    ------
-    InputError
-        When there is no ledger.
-    """
-    facts = _read(out_dir)
-    tools = {stage.key: stage.tool for stage in _pipeline(facts)}
-    found: dict[str, list[Share]] = defaultdict(list)
-    for one in facts.sharing.shares:
-        found[tools.get(one.entry.stage, '')].append(one)
-    return dict(found)
-
-
-def _running(entry: Entry, age_seconds: float) -> bool:
-    """Whether the process of a checkpoint is at work; another host's is if it is fresh."""
-    if entry.host != os.uname().nodename:
-        return age_seconds < FRESH_SECONDS
-    # A process does not outlive a boot, whatever its number.
-    return entry.boot_id == boot_id() and is_running(entry.pid, entry.entry_id.split('-')[-2])
-
-
-def _over(runs: Iterable[Entry], zone: str | None) -> Intensity:
-    """What a grid emitted while the runs lasted."""
-    moments = sorted(datetime.fromisoformat(run.started) for run in runs)
-    now = datetime.now(timezone.utc)
-    first, last = (moments[0], moments[-1]) if moments else (now, now)
-    return parse(zone).over(first, last)
-
-
-def summaries(shares: Iterable[Share], intensity: Intensity, pue: PUE) -> Iterator[Summary]:
-    """One for each session of each subject.
-
-    Parameters
-    ----------
-    shares : iterable of Share
-    intensity : Intensity
-    pue : PUE
-
-    Yields
-    ------
-    Summary
-    """
-    grouped: dict[tuple[str, str], list[Share]] = defaultdict(list)
-    for one in shares:
-        grouped[one.entry.subject, one.entry.session].append(one)
-    for (subject, session), own in sorted(grouped.items()):
-        yield summarise(own, intensity, pue, subject=subject, session=session)
-
-
-def _people(shares: Iterable[Share], intensity: Intensity, pue: PUE) -> Iterator[Summary]:
-    """All sessions of each subject together."""
-    grouped: dict[str, list[Share]] = defaultdict(list)
-    for one in shares:
-        if one.entry.subject:
-            grouped[one.entry.subject].append(one)
-    for subject, own in sorted(grouped.items()):
-        yield summarise(own, intensity, pue, subject=subject)
-
-
 def _by_subject(summaries: Iterable[Summary]) -> dict[str, list[Summary]]:
     grouped: dict[str, list[Summary]] = defaultdict(list)
     for summary in summaries:
@@ -277,7 +152,7 @@ def _by_subject(summaries: Iterable[Summary]) -> dict[str, list[Summary]]:
     return grouped
 
 
-def _context(facts: _Facts, chosen: Chosen) -> Context:
+def _context(facts: Facts, chosen: Chosen) -> Context:
     crashes = tuple(
         (path.name, path.read_text('utf-8', errors='replace'))
         for path in sorted(facts.out_dir.glob('logs/*/crash-*.txt'))
@@ -297,28 +172,10 @@ def _context(facts: _Facts, chosen: Chosen) -> Context:
         balances=facts.sharing.balances,
         warnings=facts.warnings,
         crashes=crashes,
-        pipeline=_pipeline(facts),
+        pipeline=facts.pipeline,
         versions=facts.versions,
-        elsewhere=tuple(_over(facts.runs, zone) for zone in ELSEWHERE),
+        elsewhere=tuple(over(facts.runs, zone) for zone in ELSEWHERE),
     )
-
-
-def _pipeline(facts: _Facts) -> tuple[Stage, ...]:
-    """Stages of the pipelines of which any was run, in order."""
-    seen = {entry.stage for entry in facts.entries}
-    known = every(_stage_versions(dict(facts.versions)))
-    tools = {stage.tool for stage in known if stage.key in seen}
-    return tuple(stage for stage in known if stage.tool in tools)
-
-
-def _stage_versions(told: Mapping[str, str]) -> dict[str, str]:
-    """Versions as the stage tables have them, by tool."""
-    parts = {'FreeSurfer': 1, 'FastSurfer': 2}
-    return {
-        name.lower(): '.'.join(told[name].split('.')[:number])
-        for name, number in parts.items()
-        if name in told
-    }
 
 
 def command() -> str:
@@ -333,7 +190,7 @@ def _shown(value: object) -> str:
 
 
 def _subject_files(
-    facts: _Facts, subject: str, sessions: list[Summary], context: Context
+    facts: Facts, subject: str, sessions: list[Summary], context: Context
 ) -> dict[Path, str]:
     runs = {line.share.entry.run_id for summary in sessions for line in summary.lines}
     context = _only(context, runs, subject)

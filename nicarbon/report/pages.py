@@ -27,6 +27,7 @@ from .gpus import gpu_table
 from .methods import citations, methods
 from .networks import networks_table
 from .numbers import is_complete, label, spread_of, unusual, was_seen
+from .pairs import pair_tables
 from .programs import programs_table
 from .references import bibtex
 from .tables import kinds_table, policies, stage_table, subjects_table
@@ -157,6 +158,7 @@ def group_page(
         subjects=subjects_table(subjects, links),
         unusual=None if far is None else [(label(o), links.get(o.subject, '')) for o in far],
         gpus=gpu_table(dataset, titles),
+        pairs=pair_tables(dataset, context.pipeline),
         lost=lost_sentence(dataset),
         failures=_failures(dataset, titles),
         cached=dataset.outcomes.get('cached', 0),
