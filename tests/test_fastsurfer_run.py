@@ -71,6 +71,7 @@ class Lab(Laboratory):
 SEG = ['asegdkt', 'biasfield', 'asegdkt-stats', 'cereb', 'hypothal']
 PLANES = [f'asegdkt.{plane}' for plane in stand_in.PLANES]
 LABELS = 'asegdkt.labels'
+HYPVINN = [f'hypothal.{part}' for part in ('axial', 'coronal', 'sagittal', 'labels')]
 COSTS = {
     'asegdkt.coronal': {'cpu_seconds': 3.0, 'threads': 2},
     'asegdkt.sagittal': {'cpu_seconds': 1.5},
@@ -135,7 +136,7 @@ def test_modules_are_entries_rows_and_bars(segmented):
     assert {(node.outcome, node.subject) for node in nodes} == {('ran', '01')}
     folder = segmented.out / 'sub-01'
     rows = read_tsv(folder / 'sub-01_carbon.tsv')
-    assert {row['stage'] for row in rows} == {*SEG, *PLANES, LABELS}
+    assert {row['stage'] for row in rows} == {*SEG, *PLANES, LABELS, *HYPVINN}
     told = json.loads((folder / 'sub-01_carbon.json').read_text())
     spent = sum(float(row['energy']) for row in rows)
     assert spent == pytest.approx(told['Energy']['Joules'], rel=1e-3)

@@ -267,6 +267,18 @@ def cereb(given, costs, home):
     return costs.wanted('cereb').get('fails', 0)
 
 
+def evaluate(plane, given, costs, log, home):
+    """One network of HypVINN, which is loaded only now."""
+    weights = f'{home}/checkpoints/{WEIGHTS["hypothal"].format(plane)}'
+    log.say(('run_prediction.py', 600), f'Evaluating {plane} model, cpkt :{weights}')
+    began = time.monotonic()
+    load_weights('hypothal', home, log, ('inference.py', 183), (plane,))
+    costs.of(f'hypothal.{plane}').burn()
+    seconds = time.monotonic() - began
+    words = f'{plane} Inference on {given.sid} finished in {seconds:0.4f} seconds'
+    log.say(('inference.py', 410), words)
+
+
 def hypothal(given, costs, home):
     refuse_root(given)
     log = Log(given.seg_log)
@@ -280,8 +292,9 @@ def hypothal(given, costs, home):
         why = f'ERROR: The t1 flag was passed, but the t1 file does not exist ({given.t1}).'
     else:
         log.say(('run_prediction.py', 276), f'Running HypVINN on subject {given.sid}')
-        load_weights('hypothal', home, log, ('inference.py', 183))
         costs.of('hypothal').burn()
+        for plane in ('axial', 'coronal', 'sagittal'):
+            evaluate(plane, given, costs, log, home)
     if why:
         log.say(('run_prediction.py', 403), f'Failed Evaluation on {given.sid}:')
         log.say(('run_prediction.py', 404), why, 'ERROR')
