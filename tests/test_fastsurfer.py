@@ -18,6 +18,7 @@ from nicarbon.errors import UnavailableError, UsageError
 from nicarbon.fastsurfer import FastSurfer, selected
 from nicarbon.freesurfer import FreeSurfer
 from nicarbon.interfaces import fastsurfer as interfaces
+from nicarbon.readers.fastsurfer import Line, failure
 from nicarbon.stage import find_stage, parts, stages, variants, versions
 from nicarbon.workflows.fastsurfer import Settings, init_fastsurfer_wf
 
@@ -483,3 +484,23 @@ def test_weights_of_the_corpus_callosum(install, tmp_path):
         fastsurfer.require(found, tmp_path, ['01'], wanted, allow_root=True)
     install('2.6.0', {**files, name: ''})
     fastsurfer.require(found, tmp_path, ['01'], wanted, allow_root=True)
+
+
+def test_what_python_ignores_as_it_ends_is_no_complaint() -> None:
+    """As the real HypVINN ends after an error."""
+    said = """\
+[ERROR: run_prediction.py:  404]: Segmentation map only consists of background
+Traceback (most recent call last):
+  File "segstats.py", line 1779, in pv_calc
+    raise RuntimeError("Segmentation map only consists of background")
+RuntimeError: Segmentation map only consists of background
+Exception ignored in: <module 'threading' from 'threading.py'>
+Traceback (most recent call last):
+  File "threading.py", line 1560, in _shutdown
+    atexit_call()
+OSError: [Errno 9] Bad file descriptor"""
+    lines = [Line(0.0, text) for text in said.splitlines()]
+    assert failure(lines) == 'RuntimeError: Segmentation map only consists of background'
+    more = [*lines, Line(0.0, 'ValueError: and then this')]
+    assert failure(more) == 'ValueError: and then this'
+    assert failure(lines[5:]) == ''

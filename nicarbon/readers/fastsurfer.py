@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ..entry import Command, Part
@@ -23,6 +23,8 @@ _RECON_ALL_ENDS = re.compile(r'^recon-all \S.* (?:finished without error|exited 
 _PLANE_ENDS = re.compile(r'\w+ [Ii]nference on .* finished in')
 _COMPLAINT = re.compile(r'^\[?(?:ERROR|CRITICAL)\b|^[\w.]*(?:Error|Exception)\b|^\S+: error: ')
 _STATUS = re.compile(r'^recon-all .* exited with ERRORS|^Command (?:exited|terminated) ')
+
+_IGNORED = 'Exception ignored in'
 
 CALLERS = re.compile(r'(?:^|/)(?:recon-all|.*\.cmdf|.*\.sh)$')
 """Programs that run others, each of which is timed on its own."""
@@ -198,8 +200,22 @@ def failure(lines: Sequence[Line]) -> str:
     >>> failure([Line(1.0, '[ERROR: run_prediction.py:  430]: T1 image not found'), Line(2.0, '')])
     'T1 image not found'
     """
+    heard = list(_heard(lines))
     for pattern in (_COMPLAINT, _STATUS):
-        for _, text in reversed(lines):
+        for text in reversed(heard):
             if pattern.search(text):
                 return re.sub(r'^\[\w+: [^]]*\]: ', '', text.strip())
     return ''
+
+
+def _heard(lines: Iterable[Line]) -> Iterator[str]:
+    """What a module said, without what Python itself passed over as it ended."""
+    ignored = False
+    for _, text in lines:
+        if text.startswith(_IGNORED):
+            ignored = True
+        elif ignored:
+            # The last line of a traceback names the exception.
+            ignored = not _COMPLAINT.search(text)
+        else:
+            yield text
