@@ -1,4 +1,4 @@
-"""A timeline completed by what only nodes saw: a GPU that the program does not, a gap.
+"""A timeline completed by what nodes saw: a GPU that the program does not, a gap, and when.
 
 Pure functions of entries. What is taken over is the mean of those who saw it, so that no
 joule is counted as often as there were nodes.
@@ -10,11 +10,11 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 
-from .entry import Entry, Reading, Window
+from .entry import Entry, Reading, Use, Window
 from .series import piece
 from .timeline import clusters, together, weaker
 
-__all__ = ['completed']
+__all__ = ['completed', 'refined']
 
 _MOMENT = 1e-6
 """Seconds; what is shorter stays with its neighbour."""
@@ -59,6 +59,115 @@ def completed(timeline: Entry, nodes: Sequence[Entry]) -> Entry:
         ),
         windows=tuple(windows),
     )
+
+
+def refined(run: Entry, nodes: Sequence[Entry]) -> Entry:
+    """A run as fine as what nodes saw of the host in its time.
+
+    The series of a long run is merged until its windows are minutes, and none of them ends
+    where a node or a part of it does. What the nodes saw inside a window says when in it
+    joules and CPU seconds were used; how many there were stays what the run says.
+
+    Parameters
+    ----------
+    run : Entry
+    nodes : sequence of Entry
+        With windows, on the same host.
+
+    Returns
+    -------
+    Entry
+        Its windows are cut where those of nodes begin or end; sums over each of its own
+        windows stay what they were.
+    """
+    if not nodes:
+        return run
+    series = _series(nodes, [reading.component for reading in run.readings])
+    windows: list[Window] = []
+    for window in run.windows:
+        windows += _told_apart(window, _parts(window, series))
+    return run._replace(windows=tuple(windows))
+
+
+def _told_apart(window: Window, parts: Sequence[tuple[Window, Window | None]]) -> list[Window]:
+    """Its parts, with the joules that others say were used in each."""
+    if len(parts) == 1:
+        return [window]
+    pieces = [part for part, _ in parts]
+    told = [None if other is None else _piece_of(part, other) for part, other in parts]
+    joules = [
+        _spread(
+            [None if one is None else one.joules[index] for one in told],
+            [part.seconds for part in pieces],
+            value,
+        )
+        for index, value in enumerate(window.joules)
+    ]
+    busy = _spread(
+        [None if one is None else one.host_cpu_seconds for one in told],
+        [part.seconds for part in pieces],
+        window.host_cpu_seconds,
+    )
+    own = _spread(
+        [None if one is None else one.cpu_seconds for one in told],
+        [part.seconds for part in pieces],
+        window.cpu_seconds,
+    )
+    uses = [_spread_uses(told, pieces, index, use) for index, use in enumerate(window.uses)]
+    return [
+        part._replace(
+            cpu_seconds=own[number] or 0.0,
+            host_cpu_seconds=busy[number],
+            joules=tuple(values[number] for values in joules),
+            uses=tuple(values[number] for values in uses),
+        )
+        for number, part in enumerate(pieces)
+    ]
+
+
+def _piece_of(part: Window, other: Window) -> Window:
+    """What falls of another window, whose rates are even, in the time of a part of it."""
+    return piece(other, other.start, other.start + part.seconds) or other
+
+
+def _spread(
+    told: Sequence[float | None], seconds: Sequence[float], whole: float | None
+) -> Sequence[float | None]:
+    """A value over parts, as was told of some of them; the rest by time. Its sum stays."""
+    if whole is None:
+        return [None] * len(told)
+    known = sum(value for value in told if value is not None)
+    blank = sum(s for s, value in zip(seconds, told, strict=True) if value is None)
+    left = max(0.0, whole - known) if blank else 0.0
+    scale = (whole - left) / known if known else 0.0
+    if not known and not blank:
+        # Nothing was seen by them of what was there: by time.
+        return [whole * s / sum(seconds) for s in seconds]
+    return [
+        left * s / blank if value is None else value * scale
+        for s, value in zip(seconds, told, strict=True)
+    ]
+
+
+def _spread_uses(
+    told: Sequence[Window | None], pieces: Sequence[Window], index: int, use: Use | None
+) -> Sequence[Use | None]:
+    """The same of what everybody used and held of a component."""
+    if use is None:
+        return [None] * len(pieces)
+    seconds = [part.seconds for part in pieces]
+    theirs = [one.uses[index] if one is not None and one.uses else None for one in told]
+    hosts = _spread(
+        [None if t is None else t.host_seconds for t in theirs], seconds, use.host_seconds
+    )
+    holders = _spread(
+        [None if t is None else t.holders_seconds for t in theirs], seconds, use.holders_seconds
+    )
+    evenly = [part.uses[index] or use for part in pieces]
+    return [
+        even._replace(host_seconds=host or 0.0, holders_seconds=held or 0.0)
+        for even, host, held in zip(evenly, hosts, holders, strict=True)
+    ]
 
 
 def _told(nodes: Sequence[Entry]) -> dict[str, Reading]:
@@ -118,6 +227,12 @@ def _ordered(window: Window, at: Sequence[int | None]) -> Window:
 
 def _filled(window: Window, series: Sequence[Window]) -> Iterator[Window]:
     """A window in pieces, each with what was seen in it by others."""
+    for part, other in _parts(window, series):
+        yield part if other is None else _with(part, other, part.seconds / other.seconds)
+
+
+def _parts(window: Window, series: Sequence[Window]) -> list[tuple[Window, Window | None]]:
+    """A window cut where those of a series begin or end, each part with the one beside it."""
     first = bisect_right(series, window.start, key=lambda one: one.start) - 1
     beside = []
     for one in islice(series, max(0, first), None):
@@ -129,12 +244,12 @@ def _filled(window: Window, series: Sequence[Window]) -> Iterator[Window]:
     for edge in sorted(inside):
         if edges[-1] + _MOMENT < edge < window.stop - _MOMENT:
             edges.append(edge)
+    parts = []
     for start, stop in pairwise([*edges, window.stop]):
-        part = piece(window, start, stop) or window
         middle = (start + stop) / 2
         others = (one for one in beside if one.start <= middle < one.stop)
-        other = next(others, None)
-        yield part if other is None else _with(part, other, (stop - start) / other.seconds)
+        parts.append((piece(window, start, stop) or window, next(others, None)))
+    return parts
 
 
 def _with(window: Window, other: Window, part: float) -> Window:

@@ -27,8 +27,8 @@ def cut(entry: Entry) -> list[Entry]:
     list of Entry
         In the order in which they began. Windows and commands add up to those of the
         entry. What went on after something inside it is one entry, whose windows have a
-        gap; the one that was last ended as the entry did. The entry itself if it has no
-        parts.
+        gap; the one that was last ended as the entry did, and where they are parts of one
+        stage (``asegdkt.axial``) all of them. The entry itself if it has no parts.
     """
     if not entry.parts or not entry.windows:
         return [entry]
@@ -46,8 +46,10 @@ def cut(entry: Entry) -> list[Entry]:
     for (name, windows), own in zip(cuts, called, strict=True):
         series[name] = (*series.get(name, ()), *windows)
         commands[name] = (*commands.get(name, ()), *own)
-    # What failed is the one in which it ended.
     last = cuts[-1][0]
+    # Of several stages the one in which it ended failed; of one stage, which has to begin anew,
+    # all parts did.
+    one_stage = any(name.startswith(f'{entry.stage}.') for name in series)
     return [
         summed(
             entry,
@@ -57,7 +59,7 @@ def cut(entry: Entry) -> list[Entry]:
             started=utc(entry, windows[0].start),
             parts=(),
             commands=commands[name],
-            outcome=entry.outcome if name == last else 'ran',
+            outcome=entry.outcome if one_stage or name == last else 'ran',
             error=entry.error if name == last else '',
         )
         for number, (name, windows) in enumerate(series.items())

@@ -334,7 +334,7 @@ def edge() -> None:
     >>> edge()
     """
     if _here.watch is not None:
-        _safely(_here.watch.look)
+        _safely(_here.watch.edge)
 
 
 def reused(made: float) -> None:

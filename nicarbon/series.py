@@ -5,7 +5,8 @@ Everything here is a pure function; what a counter saw is kept, whatever is done
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -203,16 +204,22 @@ def _part_of(use: Use, part: float) -> Use:
     )
 
 
-def merge_pairs(windows: Iterable[Window]) -> tuple[Window, ...]:
+def merge_pairs(
+    windows: Iterable[Window], edges: Collection[float] = frozenset()
+) -> tuple[Window, ...]:
     """Shorten a series of windows by merging neighbours; sums stay what they were.
 
-    Only windows in which the same was seen are merged. Where that leaves more than three
-    quarters of them, others are merged too, and say for how long each counter was seen.
+    Short ones are merged first, so that the series is as fine at its beginning as at its
+    end. Windows in which not the same was seen, and those on two sides of an edge, are merged
+    only where that leaves more than three quarters of them; what was merged says for how long
+    each counter was seen.
 
     Parameters
     ----------
     windows : iterable of Window
         In order of time.
+    edges : collection of float
+        Starts of windows at which the work turned to something else.
 
     Returns
     -------
@@ -227,19 +234,36 @@ def merge_pairs(windows: Iterable[Window]) -> tuple[Window, ...]:
     (2.0, 0.75, 1.0, (5.0,))
     """
     series = list(windows)
+    mean = sum(window.seconds for window in series) / max(1, len(series))
     merged = series
     for alike in (_all_alike, _work_alike, _any):
-        merged = _merge_alike(series, alike)
+        for longest in (1.5 * mean, 3 * mean, 6 * mean):
+            merged = _merge_alike(series, alike, longest, edges)
+            if len(merged) <= 3 / 4 * len(series):
+                return tuple(merged)
+    for longest in (1.5 * mean, 3 * mean, 6 * mean, math.inf):
+        merged = _merge_alike(series, _any, longest, ())
         if len(merged) <= 3 / 4 * len(series):
             break
     return tuple(merged)
 
 
-def _merge_alike(series: list[Window], alike: Callable[[Window, Window], bool]) -> list[Window]:
+def _merge_alike(
+    series: list[Window],
+    alike: Callable[[Window, Window], bool],
+    longest: float,
+    edges: Collection[float],
+) -> list[Window]:
+    """Neighbours in pairs, where they are alike, short, and on one side of every edge."""
     merged: list[Window] = []
     waiting: Window | None = None
     for window in series:
-        if waiting is not None and alike(waiting, window):
+        if (
+            waiting is not None
+            and waiting.seconds + window.seconds <= longest
+            and window.start not in edges
+            and alike(waiting, window)
+        ):
             merged.append(_merge(waiting, window))
             waiting = None
         else:

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 
 from .account import combine
 from .charge import Charge, Stake, charge, held, stake
-from .complete import completed
+from .complete import completed, refined
 from .entry import Entry, Reading, Window
 from .gpu import HeldTally
 from .overhead import descendants, nested, overheads
@@ -193,6 +193,7 @@ def split(
     list of Book
         One for each run.
     """
+    runs = [refined(run, nodes) for run in runs]
     timeline = completed(together(runs), nodes) if runs else together(nodes)
     beside, inside = _stakes(timeline.windows, runs), _stakes(timeline.windows, nodes)
     inner = nested(runs)

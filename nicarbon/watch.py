@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import os
 import threading
 import time
@@ -110,6 +111,8 @@ class Watch:
         self._label, self._host, self._meters = label, host, meters
         self._folder = None if folder is None else str(folder)
         self._windows: list[Window] = []
+        self._usual_seconds = window_seconds
+        self._edges: set[float] = set()
         self._marks: list[tuple[str, float]] = []
         self._parts: list[Part] = []
         self._commands: list[Command] = []
@@ -171,7 +174,15 @@ class Watch:
             return
         with self._lock:
             self._advance()
+            self._edges.add(self._monotonic)
             self._marks.append((name, self._monotonic))
+
+    def edge(self) -> None:
+        """The work turns to something else, which is named in hindsight."""
+        with self._lock:
+            if self.entry is None and self._pid == os.getpid():
+                self._advance()
+                self._edges.add(self._monotonic)
 
     def divide(self, parts: Iterable[Part]) -> None:
         """Say which sub-stages there were, in hindsight.
@@ -246,7 +257,7 @@ class Watch:
         if self._checkpoint is not None:
             self._guard(self._checkpoint.begin, self._entry)
         if len(self._windows) > MAX_WINDOWS:
-            self._windows = list(merge_pairs(self._windows))
+            self._windows = list(merge_pairs(self._windows, self._edges))
             self._guard(self._rewrite)
         elif self._checkpoint is None or not self._guard(self._checkpoint.extend, window):
             self._guard(self._rewrite)
@@ -288,8 +299,10 @@ class Watch:
             tuple(each.joules for each in seen),
             tuple(each.use for each in seen) if any(each.use for each in seen) else (),
         )
-        if any(use is not None and use.held_seconds for use in window.uses):
-            self.window_seconds = min(self.window_seconds, HELD_WINDOW_SECONDS)
+        held = any(use is not None and use.held_seconds for use in window.uses)
+        # That of a run holds all its nodes' processes, which have windows of their own.
+        short = held and self._label.kind != 'run'
+        self.window_seconds = min(self._usual_seconds, HELD_WINDOW_SECONDS if short else math.inf)
         self._monotonic, self._cpu_seconds, self._busy = now, cpu_seconds, busy
         self._windows.append(window)
         return window

@@ -15,6 +15,9 @@ from values import replace
 from nicarbon import demo
 from nicarbon.entry import Entry, Reading, Window
 
+# Programs of stand-ins, which import each other by their own paths.
+collect_ignore = ['fastsurfer_stand_in', 'freesurfer_stand_in', 'gpu_machine']
+
 CPU = Reading('cpu', None, 2.0, 'model:tdp-linear', 'modelled', 'host', 2.0)
 
 

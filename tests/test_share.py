@@ -625,26 +625,94 @@ def test_a_gap_does_not_spread_over_its_neighbours() -> None:
     assert sum(w.seconds for w in merge_pairs(busy) if w.host_cpu_seconds is None) == 11
 
 
-@given(machines(), st.lists(st.tuples(st.sampled_from('ab'), st.floats(0, 1), st.floats(0, 1))))
+@given(
+    st.lists(st.tuples(st.floats(1, 30), st.floats(0, 4)), min_size=1, max_size=12),
+    st.integers(1, 5),
+    st.lists(st.tuples(st.sampled_from('ab'), st.floats(0, 1), st.floats(0, 1))),
+)
 @settings(max_examples=150, deadline=None)
 def test_sub_stages_cost_together_what_their_stage_costs(
-    case: tuple[Entry, list[Entry]], told: list[tuple[str, float, float]]
+    stretches: list[tuple[float, float]], coarse: int, told: list[tuple[str, float, float]]
 ) -> None:
-    """Also those that others interrupt, whose windows have gaps."""
-    run, nodes = case
-    cuts = []
-    for node in nodes:
-        begin, length = node.windows[0].start, node.windows[-1].stop - node.windows[0].start
-        parts = tuple(Part(name, begin + a * length, b * length / 3) for name, a, b in told)
-        cuts.append(cut(replace(node, parts=parts, started='2026-01-01T00:00:00+00:00')))
-    whole, finer = share([run, *nodes]), share([run, *(one for pieces in cuts for one in pieces)])
+    """Also those that others interrupt, whose windows have gaps; 2 W idle, 10 W a core."""
+    windows, start = [], 0.0
+    for seconds, busy in stretches:
+        cpu = seconds * busy
+        windows.append(Window(start, seconds, cpu, cpu, (2 * seconds + 10 * cpu,)))
+        start += seconds
+    merged = list(windows)
+    for _ in range(coarse):
+        merged = list(merge_pairs(merged))
+    run = entry('run', merged, 0.0, 99)
+    nodes = [entry('node', [window], 2.0, number) for number, window in enumerate(windows)]
+    parts = tuple(Part(name, a * start, b * start / 3) for name, a, b in told)
+    cuts = [cut(replace(node, parts=parts, started='2026-01-01T00:00:00+00:00')) for node in nodes]
+    sharing = share([run, *(one for pieces in cuts for one in pieces)])
     by_node: dict[str, float] = {}
-    for one in finer.shares:
+    for one in sharing.shares:
         name = one.entry.entry_id.partition('.')[0]
         by_node[name] = by_node.get(name, 0.0) + one.joules['reserved']
-    for one in whole.shares:
-        assert by_node.get(one.entry.entry_id, 0.0) == pytest.approx(
-            one.joules['reserved'], rel=1e-6, abs=1e-3
-        )
-    for one, other in zip(whole.balances, finer.balances, strict=True):
-        assert one.host_joules == pytest.approx(other.host_joules, rel=1e-6, abs=1e-3)
+    for node, window in zip(nodes, windows, strict=True):
+        # All that is above idle, and the idle power of two of four cores.
+        true = window.joules[0] - window.seconds
+        assert by_node[node.entry_id] == pytest.approx(true, rel=1e-3, abs=0.1)
+    total = sum(window.joules[0] for window in windows)
+    assert sharing.balances[0].host_joules == pytest.approx(total)
+
+
+def test_a_series_that_was_merged_takes_nothing_from_its_nodes() -> None:
+    """A run of ten minutes in one window; stages of a minute at 100 and at 20 W in it."""
+    nodes = [
+        entry('node', [Window(60 * i, 60, 60, 60, (6000 if i % 2 else 1200,))], 4.0, i)
+        for i in range(10)
+    ]
+    whole = sum(node.windows[0].joules[0] for node in nodes)
+    run = entry('run', [Window(0, 600, 600, 600, (whole,))], 0.0, 99)
+    sharing = share([run, *nodes])
+    for number, one in enumerate(sharing.shares):
+        assert one.joules['reserved'] == pytest.approx(6000 if number % 2 else 1200)
+    assert sharing.balances[0].host_joules == pytest.approx(whole)
+
+
+def test_parts_within_a_window_of_the_run_have_their_own_joules() -> None:
+    parts = [Window(0, 1.5, 1.5, 1.5, (150,)), Window(1.5, 1.5, 1.5, 1.5, (30,))]
+    run = entry('run', [Window(0, 3, 3, 3, (180,))], 0.0, 99)
+    nodes = [entry('node', [part], 4.0, number) for number, part in enumerate(parts)]
+    first, second = share([run, *nodes]).shares
+    assert first.joules['reserved'] == pytest.approx(150)
+    assert second.joules['reserved'] == pytest.approx(30)
+
+
+def test_what_nodes_saw_says_when_and_the_run_how_much() -> None:
+    """They saw 100 J of what the run says were 240 in 4 s; no node was there in the last two."""
+    run = entry('run', [Window(0, 4, 2, 2, (240,))], 0.0, 99)
+    node = entry('node', [Window(0, 1, 1, 1, (80,)), Window(1, 1, 1, 1, (20,))], 4.0)
+    sharing = share([run, node])
+    assert sharing.balances[0].host_joules == pytest.approx(240)
+    assert sharing.shares[0].joules['reserved'] == pytest.approx(100)
+    # Where they saw more than there was, it is theirs in proportion.
+    less = replace(run, windows=(Window(0, 2, 2, 2, (50,)),))
+    assert share([less, node]).shares[0].joules['reserved'] == pytest.approx(50)
+
+
+@given(st.lists(st.floats(0.5, 5), min_size=400, max_size=700), st.integers(5, 60))
+@settings(max_examples=25, deadline=None)
+def test_a_long_series_is_as_fine_at_its_beginning_as_at_its_end(
+    lengths: list[float], every: int
+) -> None:
+    series: list[Window] = []
+    edges: set[float] = set()
+    start = 0.0
+    for number, seconds in enumerate(lengths * 6):
+        if number % every == 0:
+            edges.add(start)
+        series.append(Window(start, seconds, seconds, seconds, (seconds,)))
+        start += seconds
+        if len(series) > 512:
+            series = list(merge_pairs(series, edges))
+    assert len(series) <= 512
+    assert sum(window.joules[0] for window in series) == pytest.approx(start)
+    assert max(window.seconds for window in series) < start / 40
+    if len(edges) < 128:
+        crossed = [e for e in edges for w in series if w.start < e < w.stop - 1e-9]
+        assert crossed == []
