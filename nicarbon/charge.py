@@ -32,7 +32,7 @@ from dataclasses import dataclass, field
 
 from .entry import Entry, Reading, Use, Window
 
-__all__ = ['Charge', 'Stake', 'charge', 'held', 'is_gpu', 'stake']
+__all__ = ['Charge', 'Stake', 'charge', 'held', 'holds', 'is_gpu', 'stake']
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,7 @@ class Charge:
     """Joules of one component that a node is charged in one window.
 
     ``low`` and ``high`` are what would come to idle + dynamic if idle power were at either
-    end of its interval. ``held_seconds`` is the time for which the component was kept for
-    the node alone: those who hold one GPU at once have each a part of the window.
+    end of its interval.
     """
 
     idle: float
@@ -76,7 +75,6 @@ class Charge:
     exclusive: float
     low: float = 0.0
     high: float = 0.0
-    held_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +223,7 @@ def charge(
     if use is not None and not (use.host_seconds or overhead or any(p and p.used for p in parts)):
         idle = joules  # Nobody computes: all of it is the price of being held.
     span = (idle / u, min(joules, idle * u)) if (u := _idle_factor(reading)) > 1 else (idle, idle)
-    charges = [
-        None if part is None else _charge(part, idle, joules, span, seconds) for part in parts
-    ]
+    charges = [None if part is None else _charge(part, idle, joules, span) for part in parts]
     return charges, (joules - idle) * overhead
 
 
@@ -240,9 +236,7 @@ def _idle_factor(reading: Reading) -> float:
     return reading.idle_u_rel if reading.tier == 'measured' else 1.0
 
 
-def _charge(
-    part: _Part, idle: float, joules: float, span: tuple[float, float], seconds: float
-) -> Charge:
+def _charge(part: _Part, idle: float, joules: float, span: tuple[float, float]) -> Charge:
     low, high = sorted(least * part.held + (joules - least) * part.used for least in span)
     return Charge(
         idle * part.held,
@@ -251,7 +245,6 @@ def _charge(
         joules * part.overlap,
         low,
         high,
-        part.held * seconds,
     )
 
 
@@ -287,6 +280,31 @@ def _reserved(timeline: Entry, node: Entry, component: str) -> float:
     return node.reserved_cores / timeline.host_cores
 
 
+def holds(window: Window, index: int, component: str, stakes: Sequence[Stake]) -> list[float]:
+    """What part of a component each node holds in a window, where that does not follow CPUs.
+
+    Parameters
+    ----------
+    window : Window
+        Of the timeline.
+    index : int
+        Of the reading.
+    component : str
+    stakes : sequence of Stake
+
+    Returns
+    -------
+    list of float
+        Fractions of the window, in the order of the stakes; together one at most. Known also
+        where it is not told who used the component.
+    """
+    use = window.uses[index] if window.uses else None
+    held = [one.uses[component].held_seconds if component in one.uses else 0.0 for one in stakes]
+    # It is held for the whole window, or by nobody for a part of it.
+    whole = max(use.holders_seconds if use else 0.0, sum(held), window.seen(index))
+    return [seconds / whole if whole else 0.0 for seconds in held]
+
+
 def _by_use(
     window: Window,
     index: int,
@@ -298,16 +316,13 @@ def _by_use(
     uses = [one.uses.get(component) for one in stakes]
     used = sum(one.own_seconds or 0.0 for one in uses if one) + overhead_seconds
     busy = max(use.host_seconds, used)
-    # It is held for the whole window, or by nobody for a part of it.
-    mine = sum(one.held_seconds for one in uses if one)
-    whole = max(use.holders_seconds, mine, window.seen(index))
     parts: list[_Part | None] = []
-    for own, one in zip(uses, stakes, strict=True):
+    for own, one, hold in zip(uses, stakes, holds(window, index, component, stakes), strict=True):
         # Half a price is no price: without its use, what it holds is not charged either.
         if own is None or own.own_seconds is None:
             parts.append(None)
             continue
         overlap = one.seconds / window.seconds if component in one.held else 0.0
         fraction = own.own_seconds / busy if busy else 0.0
-        parts.append(_Part(own.held_seconds / whole, fraction, overlap))
+        parts.append(_Part(hold, fraction, overlap))
     return parts, overhead_seconds / busy if busy else 0.0

@@ -92,12 +92,16 @@ class HeldTally:
         """A window begins in which a node had this stake."""
         self.seconds += _fraction(one) * one.seconds
 
+    def hold(self, one: Stake, component: str, seconds: float) -> None:
+        """For how long a GPU was its own there, if anybody could tell."""
+        use = one.uses.get(component)
+        if use is not None and (use.own_seconds is not None or use.held_seconds):
+            self.known = True
+            self.gpu_seconds += seconds
+
     def add(self, component: str, charged: Charge, one: Stake) -> None:
         """What it is charged of one component there."""
         part = 1.0 if is_gpu(component) else _fraction(one)
-        if is_gpu(component):
-            self.known = True
-            self.gpu_seconds += charged.held_seconds
         if part:
             joules = (charged.idle + charged.dynamic) * part
             self.components[component] = self.components.get(component, 0.0) + joules

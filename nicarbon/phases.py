@@ -61,13 +61,15 @@ class Phases:
         return self.gpu_seconds / SECONDS_PER_DAY
 
 
-def phases(lines: Iterable[Line]) -> Phases | None:
+def phases(lines: Iterable[Line], *, elsewhere: bool = False) -> Phases | None:
     """Tell the part in which a GPU was held from the rest.
 
     Parameters
     ----------
     lines : iterable of Line
         Those of which nothing was seen are passed over.
+    elsewhere : bool
+        Whether a GPU was seen by others that these are shown beside.
 
     Returns
     -------
@@ -81,8 +83,8 @@ def phases(lines: Iterable[Line]) -> Phases | None:
     True
     """
     seen = [line for line in lines if line.footprint is not None and line.share.tier is not None]
-    held = together(line.share.held for line in seen)
-    if held is None or seen[0].footprint is None:
+    held = together(line.share.held for line in seen) or (Held() if elsewhere else None)
+    if held is None or not seen or seen[0].footprint is None:
         return None
     shares = [line.share for line in seen]
     grid, pue = seen[0].footprint.intensity, seen[0].footprint.pue

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Literal, get_args
 
 from .account import combine
-from .charge import Charge, Stake, charge, held, stake
+from .charge import Charge, Stake, charge, held, holds, is_gpu, stake
 from .complete import completed, refined
 from .entry import Entry, Reading, Window
 from .gpu import HeldTally
@@ -242,6 +242,10 @@ def _add_host(
     page.host.append((reading, left))
     for run_id, part in seconds.items():
         page.charge_run(run_id, overhead * part / whole)
+    if is_gpu(reading.component):
+        for one, part in zip(others, holds(rest, index, reading.component, others), strict=True):
+            tally = tallies[one.node.entry_id]
+            tally.held.hold(one, reading.component, part * rest.seen(index))
     for one, charged in zip(others, charges, strict=True):
         if charged is not None:
             seen = one.seconds * window.seen(index) / window.seconds

@@ -12,6 +12,7 @@ from nicarbon.entry import Entry, Use, Window
 from nicarbon.grids import parse
 from nicarbon.phases import phases
 from nicarbon.report.gpus import gpu_table
+from nicarbon.series import within
 from nicarbon.share import share
 from nicarbon.summary import Summary, summarise
 
@@ -65,10 +66,42 @@ def test_both_parts_are_the_whole(case) -> None:
 @settings(max_examples=200, deadline=None)
 def test_one_gpu_is_not_held_for_longer_than_it_is_there(case) -> None:
     run, nodes = case
-    shares = share([run, *nodes]).shares
+    begin, end = run.windows[0].start, run.windows[-1].stop
+    inside = [within(node, begin, end) for node in nodes]
+    shares = share([run, *inside]).shares
     on_it = sum(one.held.gpu_seconds for one in shares if one.held is not None)
-    times = [w for one in (run, *nodes) for w in one.windows]
-    assert on_it <= sum(w.seconds for w in times) * (1 + 1e-9)
+    assert on_it <= (end - begin) * (1 + 1e-9)
+
+
+def test_three_who_hold_one_gpu_for_ten_seconds_hold_it_for_ten() -> None:
+    third = Use(2.0, 8.0, 10.0, 30.0)
+    nodes = [on_gpu('asegdkt', 0, third, number=number) for number in (1, 2, 3)]
+    held = [one.held for one in share(nodes).shares]
+    assert [each.gpu_seconds for each in held] == pytest.approx([10 / 3] * 3)
+    assert [each.seconds for each in held] == [10, 10, 10]
+
+
+def test_a_gpu_that_was_held_is_held_also_if_nobody_tells_who_used_it() -> None:
+    """Two in one container: use is not told, so that the GPU has no price, but its time has."""
+    one = summary(on_gpu('asegdkt', 0, Use(None, 8.0, 10.0, 20.0), NONE))
+    apart = phases(one.lines)
+    assert apart.gpu.seconds == 10
+    assert apart.gpu_seconds == 5
+    assert apart.cpu.seconds == 10
+    assert not any(name.startswith('gpu') for name in one.lines[0].share.held.components)
+
+
+def test_hosts_without_a_gpu_beside_one_that_has_one_add_up() -> None:
+    """Networks on a GPU node, surfaces on another: the rest is a row, and the sum is the sum."""
+    surfaces = replace(
+        entry('node', [Window(50, 100, 90, 90, (3000,))], 1.0, 9), stage='recon-surf', host='cpu'
+    )
+    one = summary(on_gpu('asegdkt', 0, ALONE), surfaces)
+    table = gpu_table(one, {})
+    assert [row.title for row in table.rows] == ['asegdkt', 'stages without a GPU']
+    assert table.rows[1].cpu_time == '1 min 40 s'
+    raw = [row.cpu_energy.raw + row.gpu_energy.raw for row in (*table.rows, table.total)]
+    assert sum(raw[:2]) == pytest.approx(raw[2])
 
 
 @given(hosts())

@@ -65,7 +65,7 @@ def gpu_table(summary: Summary, titles: Mapping[str, str]) -> GpuTable | None:
     others = [line for name, lines in groups.items() if name not in held for line in lines]
     unit = scale([whole.gpu.footprint.joules, whole.cpu.footprint.joules], ENERGY)
     rows = [_row(titles.get(name, name or 'unnamed'), one, unit) for name, one in held.items()]
-    rest = phases(others)
+    rest = phases(others, elsewhere=True)
     if rest is not None:
         rows.append(_row('stages without a GPU', rest, unit))
     return GpuTable(unit.unit, tuple(rows), _row('All stages', whole, unit), held_sentence(whole))
