@@ -128,6 +128,7 @@ class _Aware:
     session = ''
     stage = ''
     place: Place | None = None
+    takes_turns_on_gpu = False
 
     @property
     def label(self) -> Label:
@@ -145,9 +146,14 @@ class _Aware:
         return cached
 
     def is_gpu_node(self) -> bool:
-        """Whether Nipype shall count it among the jobs on GPUs: its interface may know."""
+        """Whether Nipype shall count it among the jobs on GPUs, of which it runs few at once.
+
+        Nipype refuses a workflow whose jobs have more threads than there are GPUs, so that
+        this is for whoever gives it ``n_gpu_procs``, and says so with ``takes_turns_on_gpu``.
+        """
         asked = super().is_gpu_node()  # type: ignore[misc]
-        return asked or getattr(self.interface, 'uses_gpu', False)  # type: ignore[attr-defined]
+        uses = getattr(self.interface, 'uses_gpu', False)  # type: ignore[attr-defined]
+        return asked or (self.takes_turns_on_gpu and uses)
 
     def _run_command(self, execute: bool, copyfiles: bool = True) -> Any:  # noqa: FBT001, FBT002
         return metered(self, super()._run_command, execute, copyfiles)  # type: ignore[misc]

@@ -326,7 +326,8 @@ def _is_gone(said: Mapping[str, str]) -> bool:
     here = said.get('HOST', '').partition('.')[0] == os.uname().nodename.partition('.')[0]
     number = said.get('PROCESSID', '')
     # A zombie, which nobody has waited for, runs no more.
-    return here and not (number.isdigit() and is_running(int(number), process_start(int(number))))
+    # A flag without a number is being written.
+    return here and number.isdigit() and not is_running(int(number), process_start(int(number)))
 
 
 def _running(flag: Path) -> str:

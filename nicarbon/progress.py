@@ -30,10 +30,16 @@ from .stage import Stage
 
 __all__ = ['IMPORTS', 'begin', 'begin_import', 'check', 'end', 'end_import', 'fail']
 __all__ += ['fail_import', 'finished', 'is_complete', 'is_ours', 'keeping', 'made_at', 'note']
-__all__ += ['put_back', 'working']
+__all__ += ['CLOCK_SECONDS', 'put_back', 'since', 'working']
+
+CLOCK_SECONDS = 2.0
+"""File systems keep times that coarsely (FAT), so what is so much too old may be new."""
 
 IMPORTS = frozenset({'input', 't2-input', 'flair-input', 'asegdkt', 'copy-input'})
 """Stages that read images from elsewhere."""
+
+FAILED = 'failed'
+"""What the mark of an import says that ended by itself, and not well."""
 
 MODIFIERS = frozenset({'-3T', '-cm', '-hires'})
 """Flags that every call of a subject must be given alike."""
@@ -104,7 +110,7 @@ def working(stage: Stage, folder: Path, told: str, *, imports: bool = False) -> 
     try:
         yield
     except StageError:
-        fail(stage, folder)
+        _importing(folder).write_text(FAILED, 'utf-8') if imports else fail(stage, folder)
         raise
     if imports:
         end_import(folder, told)
@@ -129,6 +135,9 @@ def begin(stage: Stage, folder: Path) -> None:
         _put_aside(stage, folder, mark.stat().st_mtime)
     elif folder.exists():
         mark.parent.mkdir(exist_ok=True)
+        if stage.program and _touched(stage, folder).exists():
+            # It is to be made again. recon-surf.sh refuses a subject that has some of it.
+            _put_aside(stage, folder, 0.0)
         mark.touch()
 
 
@@ -154,7 +163,7 @@ def _put_aside(stage: Stage, folder: Path, since: float) -> None:
     """What is older was there before: somebody's edits, perhaps."""
     trash = folder / 'trash'
     trash.mkdir(exist_ok=True)
-    for path in (folder / stage.path(name) for name in stage.makes):
+    for path in (folder / stage.path(name) for name in (*stage.makes, *stage.leaves)):
         if path.is_symlink() or (path.exists() and path.stat().st_mtime >= since):
             path.replace(trash / path.name)
 
@@ -244,14 +253,51 @@ def begin_import(folder: Path) -> None:
         When it is there, and is not what an import of ours left that was cut off.
     """
     mark = _importing(folder)
+    if folder.exists() and is_ours(folder):
+        raise InputError(
+            f'{folder} lacks what its import made, or has it from other images: move that '
+            'folder away, and it is processed anew'
+        )
     if folder.exists() and not mark.exists():
         raise InputError(
             f'{folder} is there, and nicarbon did not begin it: finish it with what began it, '
             'or move that folder away'
         )
+    if folder.exists() and _mended(folder, mark):
+        raise InputError(
+            f'{folder} was changed after nicarbon failed to import it: move that folder away, or '
+            f'remove {mark} and finish it with what changed it'
+        )
     mark.touch()
     if folder.exists():
         shutil.rmtree(folder)
+    mark.write_text('', 'utf-8')
+
+
+def _mended(folder: Path, mark: Path) -> bool:
+    """Whether somebody went on with it after an import that failed."""
+    if mark.read_text('utf-8') != FAILED:
+        return False
+    since = mark.stat().st_mtime + CLOCK_SECONDS
+    return any(path.lstat().st_mtime > since for path in folder.rglob('*'))
+
+
+def since(stage: Stage, folder: Path) -> float:
+    """When a stage that goes on began, by the clock of the subject's file system.
+
+    Parameters
+    ----------
+    stage : Stage
+    folder : pathlib.Path
+        The subject's.
+
+    Returns
+    -------
+    float
+        Seconds since 1970; 0 where it left no mark.
+    """
+    marks = (_begun(stage, folder), _importing(folder))
+    return max((mark.stat().st_mtime for mark in marks if mark.exists()), default=0.0)
 
 
 def end_import(folder: Path, told: str) -> None:

@@ -73,6 +73,8 @@ class Stage:
         Directive that it belongs to, such as ``autorecon1``.
     needs, makes : tuple of str
         Files: by BIDS entities and suffix, or by the names that :meth:`path` knows.
+    leaves : tuple of str
+        Files that it makes unless they are there, and takes for whole then.
     touch : str
         File of the subject's ``touch`` folder that tells that it is through.
     also : tuple of str
@@ -117,6 +119,7 @@ class Stage:
     group: str = ''
     needs: tuple[str, ...] = ()
     makes: tuple[str, ...] = ()
+    leaves: tuple[str, ...] = ()
     touch: str = ''
     also: tuple[str, ...] = ()
     markers: tuple[str, ...] = ()
@@ -405,7 +408,7 @@ def _unfold(tool: str, row: dict[str, Any]) -> Iterator[Stage]:
     both = values.pop('hemi', False)
     if not both:
         known = _table(tool).get('files', {})
-        for field in ('needs', 'makes'):
+        for field in ('needs', 'makes', 'leaves'):
             names = values.get(field, ())
             values[field] = tuple(one for name in names for one in _sides(name, known))
     touch = values.pop('touch', '')

@@ -12,6 +12,9 @@ from .errors import UnavailableError
 
 __all__ = ['Torch', 'ask', 'device_of']
 
+LONGEST_SECONDS = 300.0
+"""PyTorch takes seconds to load, from a slow file server minutes."""
+
 _PROBE = """
 import json, platform
 told = {'python': platform.python_version()}
@@ -68,10 +71,17 @@ def ask(python: str, environ: Mapping[str, str]) -> Torch:
         done = subprocess.run(
             [*shlex.split(python), '-c', _PROBE],
             env=dict(environ),
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            timeout=LONGEST_SECONDS,
             check=False,
         )
+    except subprocess.TimeoutExpired:
+        raise UnavailableError(
+            f'--fastsurfer-python {python}: PyTorch did not load within {LONGEST_SECONDS:g} s: '
+            'see whether its folder and its GPU driver answer'
+        ) from None
     except (OSError, ValueError) as error:
         why = getattr(error, 'strerror', None) or error
         raise UnavailableError(f'--fastsurfer-python {python} cannot be run: {why}') from None

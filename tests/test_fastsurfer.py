@@ -10,6 +10,7 @@ import shlex
 import sys
 from itertools import pairwise
 
+import fastsurfer_stand_in as stand_in
 import networkx as nx
 import pytest
 
@@ -504,3 +505,30 @@ OSError: [Errno 9] Bad file descriptor"""
     more = [*lines, Line(0.0, 'ValueError: and then this')]
     assert failure(more) == 'ValueError: and then this'
     assert failure(lines[5:]) == ''
+
+
+def test_a_second_gpu_is_the_only_one_that_its_networks_see(tmp_path, monkeypatch) -> None:
+    """With views aggregated where FastSurfer chooses, the first GPU would be taken too."""
+    home = tmp_path / 'home'
+    stand_in.install(home)
+    monkeypatch.setenv('FASTSURFER_HOME', str(home))
+    module = interfaces.CerebNet(subject_id='a', subjects_dir=tmp_path, device='cuda:1')
+    module.inputs.T1_file = home / 'pyproject.toml'
+    assert '--device cuda:0' in module.cmdline
+    assert '--viewagg_device auto' in module.cmdline
+    assert module._shown_gpu({}) == '1'
+    assert module._shown_gpu({'CUDA_VISIBLE_DEVICES': 'GPU-aa, GPU-bb'}) == 'GPU-bb'
+    module.inputs.viewagg_device = 'cpu'
+    assert '--device cuda:1' in module.cmdline
+    assert module._shown_gpu({}) is None
+
+
+def test_modules_take_turns_on_a_gpu_only_where_somebody_counts_turns() -> None:
+    """Nipype's own MultiProc refuses jobs with more threads than there are GPUs."""
+    workflow = init_fastsurfer_wf(subject='01', version='2.3', names=('seg',))
+    nodes = [node for node in workflow._get_all_nodes() if hasattr(node, 'takes_turns_on_gpu')]
+    assert len(nodes) == 5
+    assert not any(node.is_gpu_node() for node in nodes)
+    for node in nodes:
+        node.takes_turns_on_gpu = True
+    assert {node.name for node in nodes if node.is_gpu_node()} == {'asegdkt', 'cereb', 'hypothal'}

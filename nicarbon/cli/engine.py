@@ -109,6 +109,8 @@ def _workflow(plan: Any, sessions: Sequence[bids.Session]) -> Any:
     options, pipeline = plan.options, plan.pipeline
     workflow = pipeline.workflow(plan.bids_dir, plan.out_dir, sessions)
     workflow.base_dir = str(plan.work_dir)
+    for node in workflow._get_all_nodes():  # noqa: SLF001 - Nipype has no other way
+        node.takes_turns_on_gpu = True
     base = plan.work_dir / workflow.name
     stale = [base] if options.clean_workdir else pipeline.stale(plan.out_dir, base, sessions)
     for folder in stale:

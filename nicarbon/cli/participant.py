@@ -175,7 +175,8 @@ def _prepare(plan: _Plan) -> None:
     draft = plan.log_dir / '.config.draft'
     draft.write_text(tomli_w.dumps(record), 'utf-8')
     draft.replace(plan.log_dir / 'config.toml')
-    counted = plan.pipeline.networks(plan.sessions)
+    taken = plan.pipeline.reused(plan.out_dir, plan.sessions)
+    counted = plan.pipeline.networks([one for one in plan.sessions if one not in taken])
     if counted is not None:
         counted.write(plan.log_dir)
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +54,6 @@ DEVICES = ('device', 'viewagg_device')
 
 OVERWRITTEN = {'recon-surf': ('orig',)}
 """By stage, what it needs and writes anew: recon-surf copies its input onto itself."""
-
-CLOCK_SECONDS = 2.0
-"""File systems keep times that coarsely (FAT), so what is so much too old may be new."""
 
 
 IMPORTED = 'nicarbon.input'
@@ -139,7 +136,20 @@ class Module(CommandLine):  # type: ignore[misc]
         device, viewagg = (own.get(name, 'cpu') for name in DEVICES)
         if device == 'cpu' and viewagg == 'auto':
             viewagg = 'cpu'
+        elif viewagg == 'auto' and _number(device):
+            # Its own choice would be the first GPU, whichever the networks are on. It is shown
+            # that of the networks alone, as the first.
+            device = 'cuda:0'
         return dict(zip(DEVICES, (device, viewagg), strict=True))
+
+    def _shown_gpu(self, environ: Mapping[str, str]) -> str | None:
+        """The one GPU that it is shown; None for all that there are."""
+        number = _number(getattr(self.inputs, 'device', 'cpu'))
+        if not number or self.inputs.viewagg_device != 'auto':
+            return None
+        named = environ.get('CUDA_VISIBLE_DEVICES', '')
+        known = [word.strip() for word in named.split(',') if word.strip()]
+        return known[number] if number < len(known) else str(number)
 
     @property
     def folder(self) -> Path:
@@ -214,7 +224,8 @@ class Module(CommandLine):  # type: ignore[misc]
         installed = fastsurfer.find()
         called = self._words(installed)
         freesurfer.remove_stale_flags(self.folder)
-        began, lines, turns = time.time(), list[Line](), Turns(parts_of('fastsurfer', stage.name))
+        began = progress.since(stage, self.folder)
+        lines, turns = list[Line](), Turns(parts_of('fastsurfer', stage.name))
 
         def tell(line: Line) -> None:
             lines.append(line)
@@ -244,15 +255,20 @@ class Module(CommandLine):  # type: ignore[misc]
         if not self.uses_gpu:
             # Nothing shall open a GPU that nobody asked for, not even to look at it.
             environ['CUDA_VISIBLE_DEVICES'] = '-1'
+        elif (one := self._shown_gpu(environ)) is not None:
+            environ['CUDA_VISIBLE_DEVICES'] = one
         return environ
 
     def _complaint(self, stage: Stage, why: str, lines: list[Line]) -> str:
         """Why it failed, in one line; its log says the rest."""
-        name = 'recon-surf.log' if stage.group == 'surf' else 'deep-seg.log'
         said = failure(lines)
+        log = 'recon-surf.log' if stage.group == 'surf' else 'deep-seg.log'
+        # Programs that keep no log of their own are heard by the crash report alone.
+        kept = stage.group == 'surf' or '{seg_log}' in stage.arguments
+        where = self.folder / 'scripts' / log if kept else 'the crash report'
         return (
-            f'{stage.title} of {self.inputs.subject_id}: {f"{said} ({why})" if said else why} '
-            f'(see {self.folder / "scripts" / name})'
+            f'{stage.title} of {self.inputs.subject_id}: '
+            f'{f"{said} ({why})" if said else why} (see {where})'
         )
 
     def _list_outputs(self) -> dict[str, Any]:
@@ -267,6 +283,11 @@ def _given(argument: str, settings: dict[str, str]) -> Iterator[str]:
         yield argument.format_map(settings)
 
 
+def _number(device: str) -> int:
+    """Of a GPU; 0 also where none is named."""
+    return int(device.partition(':')[2] or 0) if device.startswith('cuda') else 0
+
+
 def _cwd(called: list[str], stage: Stage) -> Path | None:
     """Shell scripts are called in their own folder, as run_fastsurfer.sh does."""
     return Path(called[0]).parent if stage.program.endswith('.sh') else None
@@ -277,7 +298,7 @@ def _missing(stage: Stage, folder: Path, since: float) -> str:
     for path in (folder / stage.path(name) for name in stage.makes):
         if not path.exists():
             return f'{path.relative_to(folder)} was not made'
-        if path.stat().st_mtime < since - CLOCK_SECONDS:
+        if path.stat().st_mtime < since - progress.CLOCK_SECONDS:
             return f'{path.relative_to(folder)} was not made anew'
     return ''
 

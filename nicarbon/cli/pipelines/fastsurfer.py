@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ class FastSurferPipeline:
         UsageError
             When a stage is asked for that there is not.
         """
+        options = replace(options, fastsurfer_python=_absolute(options.fastsurfer_python))
         home = options.fastsurfer_home
         named = {} if home is None else {'FASTSURFER_HOME': str(home.resolve())}
         found = fastsurfer.find({**environ, **named})
@@ -217,6 +218,17 @@ class FastSurferPipeline:
             names,
             sessions,
         )
+
+
+def _absolute(command: str) -> str:
+    """The same Python, whatever folder it is called in."""
+    try:
+        program, *words = shlex.split(command)
+    except ValueError:
+        return command  # The probe says that it cannot be run.
+    if os.sep in program:
+        program = str(Path(program).absolute())
+    return shlex.join([program, *words])
 
 
 def _names(options: Options) -> tuple[str, ...]:
