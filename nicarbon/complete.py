@@ -61,8 +61,8 @@ def completed(timeline: Entry, nodes: Sequence[Entry]) -> Entry:
     )
 
 
-def refined(run: Entry, nodes: Sequence[Entry]) -> Entry:
-    """A run as fine as what nodes saw of the host in its time.
+def refined(runs: Sequence[Entry], nodes: Sequence[Entry]) -> list[Entry]:
+    """Runs as fine as what nodes saw of the host in their time.
 
     The series of a long run is merged until its windows are minutes, and none of them ends
     where a node or a part of it does. What the nodes saw inside a window says when in it
@@ -70,23 +70,30 @@ def refined(run: Entry, nodes: Sequence[Entry]) -> Entry:
 
     Parameters
     ----------
-    run : Entry
+    runs : sequence of Entry
     nodes : sequence of Entry
         With windows, on the same host.
 
     Returns
     -------
-    Entry
-        Its windows are cut where those of nodes begin or end; sums over each of its own
+    list of Entry
+        Their windows are cut where those of nodes begin or end; sums over each of their own
         windows stay what they were.
     """
     if not nodes:
-        return run
-    series = _series(nodes, [reading.component for reading in run.readings])
-    windows: list[Window] = []
-    for window in run.windows:
-        windows += _told_apart(window, _parts(window, series))
-    return run._replace(windows=tuple(windows))
+        return list(runs)
+    # Runs of one host mostly see the same components: what nodes saw is laid together once.
+    seen: dict[tuple[str, ...], list[Window]] = {}
+    fine = []
+    for run in runs:
+        names = tuple(reading.component for reading in run.readings)
+        if names not in seen:
+            seen[names] = _series(nodes, names)
+        windows: list[Window] = []
+        for window in run.windows:
+            windows += _told_apart(window, _parts(window, seen[names]))
+        fine.append(run._replace(windows=tuple(windows)))
+    return fine
 
 
 def _told_apart(window: Window, parts: Sequence[tuple[Window, Window | None]]) -> list[Window]:

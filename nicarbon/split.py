@@ -193,7 +193,7 @@ def split(
     list of Book
         One for each run.
     """
-    runs = [refined(run, nodes) for run in runs]
+    runs = refined(runs, nodes)
     timeline = completed(together(runs), nodes) if runs else together(nodes)
     beside, inside = _stakes(timeline.windows, runs), _stakes(timeline.windows, nodes)
     inner = nested(runs)
