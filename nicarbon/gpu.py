@@ -33,11 +33,16 @@ class Held:
         one's part of that time.
     components : dict of {str : float}
         Joules of that time by component, under the ``reserved`` policy.
+    open_seconds, open_joules : float
+        By how much the wall time, and the joules but those of GPUs, may be more or less: of a
+        window at one of whose ends it was held, nobody knows for how long.
     """
 
     seconds: float = 0.0
     gpu_seconds: float = 0.0
     components: Mapping[str, float] = field(default_factory=dict)
+    open_seconds: float = 0.0
+    open_joules: float = 0.0
 
     @property
     def joules(self) -> float:
@@ -60,8 +65,9 @@ def together(parts: Iterable[Held | None]) -> Held | None:
 
     Examples
     --------
-    >>> together([Held(10.0, 10.0, {'cpu': 50.0}), None, Held(5.0, 2.5, {'cpu': 20.0})])
-    Held(seconds=15.0, gpu_seconds=12.5, components={'cpu': 70.0})
+    >>> both = together([Held(10.0, 10.0, {'cpu': 50.0}), None, Held(5.0, 2.5, {'cpu': 20.0}, 1.0)])
+    >>> both.seconds, both.gpu_seconds, both.components, both.open_seconds
+    (15.0, 12.5, {'cpu': 70.0}, 1.0)
     >>> together([None]) is None
     True
     """
@@ -75,22 +81,26 @@ def together(parts: Iterable[Held | None]) -> Held | None:
         sum(part.seconds for part in known),
         sum(part.gpu_seconds for part in known),
         dict(components),
+        sum(part.open_seconds for part in known),
+        sum(part.open_joules for part in known),
     )
 
 
 class HeldTally:
     """The same, added up window by window."""
 
-    __slots__ = ('components', 'gpu_seconds', 'known', 'seconds')
+    __slots__ = ('components', 'gpu_seconds', 'known', 'open_joules', 'open_seconds', 'seconds')
 
     def __init__(self) -> None:
         self.known = False
-        self.seconds = self.gpu_seconds = 0.0
+        self.seconds = self.gpu_seconds = self.open_seconds = self.open_joules = 0.0
         self.components: dict[str, float] = {}
 
     def begin(self, one: Stake) -> None:
         """A window begins in which a node had this stake."""
-        self.seconds += _fraction(one) * one.seconds
+        part = _fraction(one)
+        self.seconds += part * one.seconds
+        self.open_seconds += min(part, 1 - part) * one.seconds
 
     def hold(self, one: Stake, component: str, seconds: float) -> None:
         """For how long a GPU was its own there, if anybody could tell."""
@@ -103,15 +113,22 @@ class HeldTally:
         """What it is charged of one component there."""
         part = 1.0 if is_gpu(component) else _fraction(one)
         if part:
-            joules = (charged.idle + charged.dynamic) * part
-            self.components[component] = self.components.get(component, 0.0) + joules
+            joules = charged.idle + charged.dynamic
+            self.components[component] = self.components.get(component, 0.0) + joules * part
+            self.open_joules += joules * min(part, 1 - part)
 
     @property
     def held(self) -> Held | None:
         """None where no GPU was seen, so that nobody knows whether one was held."""
         if not self.known:
             return None
-        return Held(self.seconds, self.gpu_seconds, dict(self.components))
+        return Held(
+            self.seconds,
+            self.gpu_seconds,
+            dict(self.components),
+            self.open_seconds,
+            self.open_joules,
+        )
 
 
 def _fraction(one: Stake) -> float:

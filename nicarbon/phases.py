@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from .account import Footprint, total
+from .account import Footprint, combine, total
 from .gpu import Held, together
 from .share import Share
-from .split import mean
+from .split import FARTHEST, mean
 from .summary import Line
 
 __all__ = ['SECONDS_PER_DAY', 'Phase', 'Phases', 'phases']
@@ -49,11 +49,14 @@ class Phases:
     gpu_seconds : float
         Time for which GPUs were held, added up over GPUs; of those who held one at once
         each has its part.
+    open_seconds : float
+        Wall time that may be of either part.
     """
 
     gpu: Phase
     cpu: Phase
     gpu_seconds: float
+    open_seconds: float = 0.0
 
     @property
     def gpu_days(self) -> float:
@@ -93,6 +96,7 @@ def phases(lines: Iterable[Line], *, elsewhere: bool = False) -> Phases | None:
         Phase(held.seconds, total(map(_with, shares), grid, pue)),
         Phase(max(0.0, whole - held.seconds), total(map(_without, shares), grid, pue)),
         held.gpu_seconds,
+        held.open_seconds,
     )
 
 
@@ -109,4 +113,7 @@ def _without(share: Share) -> tuple[float, float]:
 
 def _pair(share: Share, components: Mapping[str, float]) -> tuple[float, float]:
     known = {name: share.u_rels.get(name, share.u_rel) for name in components}
-    return sum(components.values()), mean(known, components)
+    joules, either = sum(components.values()), share.held.open_joules if share.held else 0.0
+    # It may lack as much as it may have too much, down to a tenth.
+    reach = joules / max(joules - either, joules / FARTHEST) if joules else 1.0
+    return joules, combine(mean(known, components), reach)

@@ -348,6 +348,7 @@ def _gpu(apart: Phases | None) -> dict[str, Any] | None:
         'Seconds': apart.gpu.seconds,
         'GPUSeconds': apart.gpu_seconds,
         'GPUDays': apart.gpu_days,
+        'OpenSeconds': apart.open_seconds,
         'With': footprint(apart.gpu.footprint, seen=True),
         'WithoutSeconds': apart.cpu.seconds,
         'Without': footprint(apart.cpu.footprint, seen=True),

@@ -20,7 +20,7 @@ from .gpu import HeldTally
 from .overhead import descendants, nested, overheads
 from .timeline import together, weaker
 
-__all__ = ['POLICIES', 'Book', 'Policy', 'Tally', 'mean', 'split']
+__all__ = ['FARTHEST', 'POLICIES', 'Book', 'Policy', 'Tally', 'mean', 'split']
 
 Policy = Literal['reserved', 'dynamic', 'active', 'exclusive']
 

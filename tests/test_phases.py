@@ -156,3 +156,19 @@ def test_the_table_names_those_that_held_one_and_sums_up_the_others() -> None:
 
 def test_without_a_stage_that_held_one_there_is_no_table() -> None:
     assert gpu_table(summary(on_gpu('asegdkt', 0, NONE)), {}) is None
+
+
+def test_what_is_not_known_of_the_ends_is_in_the_intervals() -> None:
+    """Held at one end of a window of 10 s alone: for 5 s, as far as anybody knows."""
+    half = Use(4.0, 4.0, 5.0, 5.0)
+    sure = phases(summary(on_gpu('asegdkt', 0, ALONE, NONE)).lines)
+    open_ = phases(summary(on_gpu('asegdkt', 0, half, NONE)).lines)
+    assert sure.open_seconds == 0
+    assert open_.gpu.seconds == open_.open_seconds == 5
+    for phase in (open_.gpu, open_.cpu):
+        one, other = phase.footprint, sure.cpu.footprint
+        assert one.joules_high / one.joules > 1.02 * 1.05
+        assert one.joules_low > 0
+        assert other.joules > 0
+    table = gpu_table(summary(on_gpu('asegdkt', 0, half, NONE)), {})
+    assert table.sentence.startswith('GPUs were held for 5.00 s (± 5.00 s) in all.')

@@ -86,11 +86,13 @@ def held_sentence(whole: Phases | None) -> str:
     if whole is None or not whole.gpu.seconds:
         return ''
     days = f' ({whole.gpu_days:.3g} GPU-days)' if whole.gpu_days >= LEAST_DAYS else ''
+    part = whole.open_seconds * whole.gpu_seconds / whole.gpu.seconds
+    known = f' (± {duration(part)})' if part else ''
     seconds = whole.gpu.seconds + whole.cpu.seconds
     joules = whole.gpu.footprint.joules + whole.cpu.footprint.joules
     energy = percent(whole.gpu.footprint.joules / joules) if joules else 'none'
     return (
-        f'GPUs were held for {duration(whole.gpu_seconds)}{days} in all. Stages held one for '
+        f'GPUs were held for {duration(whole.gpu_seconds)}{known}{days} in all. Stages held one for '
         f'{percent(whole.gpu.seconds / seconds)} of their time, and used {energy} of their '
         'energy in it.'
     )
