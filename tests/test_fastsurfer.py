@@ -521,6 +521,10 @@ def test_a_second_gpu_is_the_only_one_that_its_networks_see(tmp_path, monkeypatc
     module.inputs.viewagg_device = 'cpu'
     assert '--device cuda:1' in module.cmdline
     assert module._shown_gpu({}) is None
+    # It aggregates no views.
+    callosum = interfaces.CorpusCallosum(subject_id='a', subjects_dir=tmp_path, device='cuda:1')
+    assert callosum.uses_gpu
+    assert callosum._shown_gpu({}) is None
 
 
 def test_modules_take_turns_on_a_gpu_only_where_somebody_counts_turns() -> None:

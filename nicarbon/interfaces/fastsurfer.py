@@ -144,8 +144,10 @@ class Module(CommandLine):  # type: ignore[misc]
 
     def _shown_gpu(self, environ: Mapping[str, str]) -> str | None:
         """The one GPU that it is shown; None for all that there are."""
-        number = _number(getattr(self.inputs, 'device', 'cpu'))
-        if not number or self.inputs.viewagg_device != 'auto':
+        own = self.inputs.get()
+        device, viewagg = (own.get(name, 'cpu') for name in DEVICES)
+        number = _number(device)
+        if not number or viewagg != 'auto':
             return None
         named = environ.get('CUDA_VISIBLE_DEVICES', '')
         known = [word.strip() for word in named.split(',') if word.strip()]
