@@ -120,7 +120,7 @@ def _told_apart(window: Window, parts: Sequence[tuple[Window, Window | None]]) -
         [part.seconds for part in pieces],
         window.cpu_seconds,
     )
-    uses = [_spread_uses(told, pieces, index, use) for index, use in enumerate(window.uses)]
+    uses = [_told_uses(told, pieces, index) for index in range(len(window.uses))]
     return [
         part._replace(
             cpu_seconds=own[number] or 0.0,
@@ -156,25 +156,23 @@ def _spread(
     ]
 
 
-def _spread_uses(
-    told: Sequence[Window | None], pieces: Sequence[Window], index: int, use: Use | None
+def _told_uses(
+    told: Sequence[Window | None], pieces: Sequence[Window], index: int
 ) -> Sequence[Use | None]:
-    """The same of what everybody used and held of a component."""
-    if use is None:
-        return [None] * len(pieces)
-    seconds = [part.seconds for part in pieces]
-    theirs = [one.uses[index] if one is not None and one.uses else None for one in told]
-    hosts = _spread(
-        [None if t is None else t.host_seconds for t in theirs], seconds, use.host_seconds
-    )
-    holders = _spread(
-        [None if t is None else t.holders_seconds for t in theirs], seconds, use.holders_seconds
-    )
-    evenly = [part.uses[index] or use for part in pieces]
-    return [
-        even._replace(host_seconds=host or 0.0, holders_seconds=held or 0.0)
-        for even, host, held in zip(evenly, hosts, holders, strict=True)
-    ]
+    """What everybody used and held of a component, as those saw it who share it.
+
+    It is no sum to be kept, as joules are: both look at other moments, and who is alone with
+    a GPU must not find a part of it missing.
+    """
+    uses = []
+    for part, one in zip(pieces, told, strict=True):
+        own, theirs = part.uses[index], one.uses[index] if one is not None and one.uses else None
+        if own is not None and theirs is not None:
+            own = own._replace(
+                host_seconds=theirs.host_seconds, holders_seconds=theirs.holders_seconds
+            )
+        uses.append(own)
+    return uses
 
 
 def _told(nodes: Sequence[Entry]) -> dict[str, Reading]:

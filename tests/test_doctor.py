@@ -128,7 +128,8 @@ def test_many_cores_of_which_few_may_be_used() -> None:
     found = examine(lambda: many, lambda _: (), meters.find)
     text = '\n'.join(words(found))
     assert '64 cores' in text
-    assert 'of them for this process' in text
+    # Wherever the name of this machine's processor lets the line end.
+    assert 'of them for this process' in ' '.join(text.split())
 
 
 @pytest.mark.parametrize(
