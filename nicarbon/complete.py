@@ -7,10 +7,12 @@ joule is counted as often as there were nodes.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice, pairwise
 
-from .entry import Entry, Reading, Use, Window
+from .charge import is_gpu
+from .entry import Entry, Reading, Window
 from .series import piece
 from .timeline import clusters, together, weaker
 
@@ -65,8 +67,8 @@ def refined(runs: Sequence[Entry], nodes: Sequence[Entry]) -> list[Entry]:
     """Runs as fine as what nodes saw of the host in their time.
 
     The series of a long run is merged until its windows are minutes, and none of them ends
-    where a node or a part of it does. What the nodes saw inside a window says when in it
-    joules and CPU seconds were used; how many there were stays what the run says.
+    where a part of a node does. Windows of nodes that lie within one of the run say what was
+    used in their time; the rest of it has the rest, so that sums stay what they were.
 
     Parameters
     ----------
@@ -77,102 +79,156 @@ def refined(runs: Sequence[Entry], nodes: Sequence[Entry]) -> list[Entry]:
     Returns
     -------
     list of Entry
-        Their windows are cut where those of nodes begin or end; sums over each of their own
-        windows stay what they were.
+        Their windows are cut where windows of nodes within them begin or end.
     """
-    if not nodes:
-        return list(runs)
-    # Runs of one host mostly see the same components: what nodes saw is laid together once.
-    seen: dict[tuple[str, ...], list[Window]] = {}
-    fine = []
-    for run in runs:
-        names = tuple(reading.component for reading in run.readings)
-        if names not in seen:
-            seen[names] = _series(nodes, names)
-        windows: list[Window] = []
-        for window in run.windows:
-            windows += _told_apart(window, _parts(window, seen[names]))
-        fine.append(run._replace(windows=tuple(windows)))
-    return fine
+    known = sorted(((w, node) for node in nodes for w in node.windows), key=_begins)
+    return [run._replace(windows=tuple(_finer(run, known))) for run in runs] if known else [*runs]
 
 
-def _told_apart(window: Window, parts: Sequence[tuple[Window, Window | None]]) -> list[Window]:
-    """Its parts, with the joules that others say were used in each."""
-    if len(parts) == 1:
+_Known = tuple[Window, Entry]
+"""A window of a node, and the node."""
+
+
+def _begins(known: _Known) -> float:
+    return known[0].start
+
+
+def _finer(run: Entry, known: Sequence[_Known]) -> Iterator[Window]:
+    """The windows of a run, cut by what is known within them."""
+    active: list[_Known] = []
+    following = iter(known)
+    waiting = next(following, None)
+    for window in run.windows:
+        active = [one for one in active if one[0].stop > window.start + _MOMENT]
+        while waiting is not None and waiting[0].start < window.stop - _MOMENT:
+            if waiting[0].stop > window.start + _MOMENT:
+                active.append(waiting)
+            waiting = next(following, None)
+        yield from _cut_by(window, run, active)
+
+
+def _cut_by(window: Window, run: Entry, beside: Sequence[_Known]) -> list[Window]:
+    """A window in pieces: the windows of nodes that lie in it, as many as do not overlap."""
+    chosen: list[_Known] = []
+    reached = window.start - _MOMENT
+    for known in sorted(beside, key=lambda each: each[0].stop):
+        if known[0].start >= reached and known[0].stop <= window.stop + _MOMENT:
+            chosen.append(known)
+            reached = known[0].stop - _MOMENT
+    if not chosen or (len(chosen) == 1 and chosen[0][0].seconds > window.seconds - 2 * _MOMENT):
         return [window]
-    pieces = [part for part, _ in parts]
-    told = [None if other is None else _piece_of(part, other) for part, other in parts]
+    pieces: list[tuple[Window, _Known | None]] = []
+    edge = window.start
+    ends: list[_Known | None] = [*chosen, None]
+    for one in ends:
+        start = window.stop if one is None else one[0].start
+        if start - edge > _MOMENT:
+            pieces.append((piece(window, edge, start) or window, None))
+        if one is not None:
+            edge = min(one[0].stop, window.stop)
+            begin = max(start, window.start)
+            part = piece(window, begin, edge)
+            if part is not None:
+                pieces.append((part, one))
+    return _shared_out(window, run, pieces, beside)
+
+
+def _shared_out(
+    window: Window,
+    run: Entry,
+    pieces: Sequence[tuple[Window, _Known | None]],
+    beside: Sequence[_Known],
+) -> list[Window]:
+    """Pieces of a window with what is known of each; the others have the rest, by time."""
+    seconds = [part.seconds for part, _ in pieces]
+    used = [_used(part, beside) for part, _ in pieces]
+    busy = _spread(
+        [None if one is None else one[0].host_cpu_seconds for _, one in pieces],
+        window.host_cpu_seconds,
+        lambda left, blank: _over([used[i] for i in blank], [seconds[i] for i in blank], left),
+    )
+    own = [_used(part, beside, run.run_id) for part, _ in pieces]
+    cpu = _over(own, seconds, window.cpu_seconds)
+
+    def rest(reading: Reading, left: float, blank: Sequence[int]) -> Sequence[float]:
+        """Idle by time, what is above it by what was busy."""
+        idle = [(reading.idle_watts or 0.0) * seconds[i] for i in blank]
+        load = [busy[i] or 0.0 for i in blank]
+        if sum(idle) > left or not sum(load) or is_gpu(reading.component):
+            return _over([0.0] * len(blank), [seconds[i] for i in blank], left)
+        above = left - sum(idle)
+        return [i + above * share / sum(load) for i, share in zip(idle, load, strict=True)]
+
     joules = [
         _spread(
-            [None if one is None else one.joules[index] for one in told],
-            [part.seconds for part in pieces],
-            value,
+            [_joules_of(one, reading) for _, one in pieces],
+            window.joules[index],
+            partial(rest, reading),
         )
-        for index, value in enumerate(window.joules)
+        for index, reading in enumerate(run.readings)
     ]
-    busy = _spread(
-        [None if one is None else one.host_cpu_seconds for one in told],
-        [part.seconds for part in pieces],
-        window.host_cpu_seconds,
-    )
-    own = _spread(
-        [None if one is None else one.cpu_seconds for one in told],
-        [part.seconds for part in pieces],
-        window.cpu_seconds,
-    )
-    uses = [_told_uses(told, pieces, index) for index in range(len(window.uses))]
     return [
         part._replace(
-            cpu_seconds=own[number] or 0.0,
+            cpu_seconds=cpu[number],
             host_cpu_seconds=busy[number],
             joules=tuple(values[number] for values in joules),
-            uses=tuple(values[number] for values in uses),
         )
-        for number, part in enumerate(pieces)
+        for number, (part, _) in enumerate(pieces)
     ]
 
 
-def _piece_of(part: Window, other: Window) -> Window:
-    """What falls of another window, whose rates are even, in the time of a part of it."""
-    return piece(other, other.start, other.start + part.seconds) or other
+def _used(part: Window, beside: Sequence[_Known], run_id: str | None = None) -> float:
+    """CPU seconds of nodes in a stretch of time; of those of one run, if it is named."""
+    return sum(
+        one.cpu_seconds * _common(part, one) / one.seconds
+        for one, node in beside
+        if one.seconds and run_id in {None, node.run_id}
+    )
+
+
+def _common(a: Window, b: Window) -> float:
+    return max(0.0, min(a.stop, b.stop) - max(a.start, b.start))
+
+
+def _joules_of(one: _Known | None, reading: Reading) -> float | None:
+    """What a node saw of a component of the host in one window; None if it saw nothing."""
+    if one is None or reading.scope != 'host':
+        return None
+    window, node = one
+    for index, theirs in enumerate(node.readings):
+        if (theirs.component, theirs.scope) == (reading.component, 'host'):
+            seen = window.joules[index]
+            return seen if seen is None or window.seen(index) > 0.999 * window.seconds else None
+    return None
+
+
+def _over(known: Sequence[float], seconds: Sequence[float], whole: float) -> Sequence[float]:
+    """A sum over parts of which this much is known; what is more, by time."""
+    total = sum(known)
+    if total > whole:
+        return [value * whole / total for value in known]
+    return [
+        value + (whole - total) * s / sum(seconds) for value, s in zip(known, seconds, strict=True)
+    ]
 
 
 def _spread(
-    told: Sequence[float | None], seconds: Sequence[float], whole: float | None
-) -> Sequence[float | None]:
-    """A value over parts, as was told of some of them; the rest by time. Its sum stays."""
+    told: Sequence[float | None],
+    whole: float | None,
+    rest: Callable[[float, Sequence[int]], Sequence[float]],
+) -> list[float | None]:
+    """A sum over parts, as was told of some of them; ``rest`` says how the others have the rest."""
     if whole is None:
         return [None] * len(told)
+    blank = [index for index, value in enumerate(told) if value is None]
     known = sum(value for value in told if value is not None)
-    blank = sum(s for s, value in zip(seconds, told, strict=True) if value is None)
     left = max(0.0, whole - known) if blank else 0.0
+    # Counters that were read at other moments may say more than there was.
     scale = (whole - left) / known if known else 0.0
-    if not known and not blank:
-        # Nothing was seen by them of what was there: by time.
-        return [whole * s / sum(seconds) for s in seconds]
-    return [
-        left * s / blank if value is None else value * scale
-        for s, value in zip(seconds, told, strict=True)
-    ]
-
-
-def _told_uses(
-    told: Sequence[Window | None], pieces: Sequence[Window], index: int
-) -> Sequence[Use | None]:
-    """What everybody used and held of a component, as those saw it who share it.
-
-    It is no sum to be kept, as joules are: both look at other moments, and who is alone with
-    a GPU must not find a part of it missing.
-    """
-    uses = []
-    for part, one in zip(pieces, told, strict=True):
-        own, theirs = part.uses[index], one.uses[index] if one is not None and one.uses else None
-        if own is not None and theirs is not None:
-            own = own._replace(
-                host_seconds=theirs.host_seconds, holders_seconds=theirs.holders_seconds
-            )
-        uses.append(own)
-    return uses
+    values = [None if value is None else value * scale for value in told]
+    for index, value in zip(blank, rest(left, blank) if blank else (), strict=True):
+        values[index] = value
+    return values
 
 
 def _told(nodes: Sequence[Entry]) -> dict[str, Reading]:

@@ -103,7 +103,8 @@ def test_networks_are_told_from_what_follows_them(laboratory) -> None:
         )
     total = lab.sidecar()['GPU']
     assert total['GPUSeconds'] == pytest.approx(lab.total('gpu_time'), rel=1e-4)
-    assert total['Seconds'] == pytest.approx(total['GPUSeconds'])
+    # The run, which sees all holders, looks at other moments than the stages do.
+    assert total['Seconds'] == pytest.approx(total['GPUSeconds'], rel=0.05)
     assert total['GPUDays'] == pytest.approx(total['GPUSeconds'] / 86400)
     with_, without = total['With']['KilowattHours'], total['Without']['KilowattHours']
     whole = lab.sidecar()['Footprint']['KilowattHours']

@@ -73,7 +73,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'charge': {'entry', 'errors'},
     'gpu': {'charge'},
     'overhead': {'entry', 'series', 'charge'},
-    'complete': {'entry', 'series', 'timeline'},
+    'complete': {'charge', 'entry', 'series', 'timeline'},
     'split': {'account', 'charge', 'complete', 'entry', 'gpu', 'overhead', 'timeline'},
     'share': {'entry', 'errors', 'gpu', 'series', 'timeline', 'split'},
     'account': {'entry', 'errors', 'quantity'},
