@@ -34,6 +34,9 @@ from .entry import Entry, Reading, Use, Window
 
 __all__ = ['Charge', 'Stake', 'charge', 'held', 'holds', 'is_gpu', 'stake']
 
+INSTANT_SECONDS = 1e-6
+"""What is shorter is the rounding of clocks: who is there for no longer is not there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stake:
@@ -113,7 +116,7 @@ def stake(
         if own.start >= window.stop:
             break
         common = min(own.stop, window.stop) - max(own.start, window.start)
-        if common > 0:
+        if common > INSTANT_SECONDS:
             part = common / own.seconds
             seconds += common
             cpu_seconds += own.cpu_seconds * part

@@ -295,24 +295,21 @@ def of_ledger(name: str, sessions: Iterable[Summary]) -> ScanCost | None:
         None where no session does. The factor is that of the sessions' joules, wider by
         how far they lie apart.
     """
-    whole = [one for one in sessions if one.footprint.joules and _complete(one)]
+    whole = [one for one in sessions if one.footprint.joules and one.complete]
     if not whole:
         return None
-    joules = median(one.footprint.joules for one in whole)
-    apart = [phases(one.lines) for one in whole]
+    # What was lost on the way is no part of what a scan costs: ``lost`` says how much that is.
+    ran = [[line for line in one.lines if line.share.entry.outcome == 'ran'] for one in whole]
+    apart = [phases(lines) for lines in ran]
     return ScanCost(
         name,
-        median(sum(line.share.entry.seconds for line in one.lines) for one in whole),
+        median(sum(line.share.entry.seconds for line in lines) for lines in ran),
         median(each.gpu_seconds if each else 0.0 for each in apart),
-        joules,
+        median(one.footprint.joules - one.lost.joules for one in whole),
         median(each.gpu.footprint.joules if each else 0.0 for each in apart),
         max(one.footprint.joules_high / one.footprint.joules for one in whole),
         f'own ledger: median of {len(whole)} scan{"s" if len(whole) != 1 else ""}',
     )
-
-
-def _complete(one: Summary) -> bool:
-    return not one.unseen and set(one.outcomes) == {'ran'}
 
 
 def published(pipeline: str, device: str = 'cpu') -> Published:

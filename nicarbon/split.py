@@ -193,8 +193,13 @@ def split(
     list of Book
         One for each run.
     """
-    runs = refined(runs, nodes)
-    timeline = completed(together(runs), nodes) if runs else together(nodes)
+    if runs:
+        # What they saw together is made finer as one, so that its sums stay; and each of them,
+        # so that its own CPU seconds fall when its nodes used them.
+        (fine,) = refined([together(runs)], nodes)
+        timeline, runs = completed(fine, nodes), refined(runs, nodes)
+    else:
+        timeline = together(nodes)
     beside, inside = _stakes(timeline.windows, runs), _stakes(timeline.windows, nodes)
     inner = nested(runs)
     within = descendants(beside, inside)

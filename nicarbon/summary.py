@@ -75,6 +75,21 @@ class Summary:
         """Whether there is a number at all: some stage was seen, or none was run."""
         return bool(self.tiers) or not self.unseen
 
+    @property
+    def complete(self) -> bool:
+        """Whether each stage ran to its end and was seen, at once or in the end.
+
+        Only then do the joules of two subjects compare: a stage that was cached
+        or lost on the way costs less than its like elsewhere.
+        """
+        stages = {line.share.entry.stage for line in self.lines}
+        ended = {
+            line.share.entry.stage
+            for line in self.lines
+            if line.share.entry.outcome == 'ran' and line.footprint is not None
+        }
+        return bool(stages) and stages == ended
+
 
 def summarise(
     shares: Iterable[Share],

@@ -20,7 +20,7 @@ from nicarbon.report import figures
 from nicarbon.report.balances import balance_view
 from nicarbon.report.figures.lanes import lay
 from nicarbon.report.methods import citations, methods
-from nicarbon.report.numbers import is_complete, spread_of, unusual
+from nicarbon.report.numbers import spread_of, unusual
 from nicarbon.report.pages import group_page, subject_page
 from nicarbon.report.programs import programs_table
 from nicarbon.report.references import bibtex, references
@@ -270,7 +270,7 @@ class TestGroupPage:
 
     def test_medians_leave_out_who_is_not_complete(self, crowd):
         _, subjects, _, _ = crowd
-        partial = {one.subject for one in subjects if not is_complete(one)}
+        partial = {one.subject for one in subjects if not one.complete}
         assert partial == {'06', '09', '10', '12', '23'}
         assert [one.subject for one in unusual(subjects)] == ['18']
         assert unusual(subjects[:7]) is None

@@ -25,7 +25,6 @@ __all__ = [
     'energy_number',
     'factor',
     'in_order',
-    'is_complete',
     'is_known',
     'label',
     'overall',
@@ -311,7 +310,7 @@ def unusual(summaries: Sequence[Summary]) -> list[Summary] | None:
     list of Summary or None
         None when there are too few to tell.
     """
-    whole = [summary for summary in summaries if is_complete(summary)]
+    whole = [summary for summary in summaries if summary.complete]
     spread = spread_of([summary.footprint.joules for summary in whole])
     if spread is None or spread.count < FENCE_LEAST:
         return None
@@ -321,21 +320,6 @@ def unusual(summaries: Sequence[Summary]) -> list[Summary] | None:
         for summary in whole
         if not spread.low - reach <= summary.footprint.joules <= spread.high + reach
     ]
-
-
-def is_complete(summary: Summary) -> bool:
-    """Whether each stage ran to its end and was seen, at once or in the end.
-
-    Only then do the joules of two subjects compare: a stage that was cached
-    or lost on the way costs less than its like elsewhere.
-    """
-    stages = {line.share.entry.stage for line in summary.lines}
-    ended = {
-        line.share.entry.stage
-        for line in summary.lines
-        if line.share.entry.outcome == 'ran' and line.footprint is not None
-    }
-    return bool(stages) and stages == ended
 
 
 def is_known(summary: Summary) -> bool:

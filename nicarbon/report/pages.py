@@ -26,7 +26,7 @@ from .figures.svg import clean
 from .gpus import gpu_table
 from .methods import citations, methods
 from .networks import networks_table
-from .numbers import is_complete, label, spread_of, unusual, was_seen
+from .numbers import label, spread_of, unusual, was_seen
 from .pairs import pair_tables
 from .programs import programs_table
 from .references import bibtex
@@ -137,7 +137,7 @@ def group_page(
     """
     shares = [line.share for line in dataset.lines]
     titles = context.titles
-    spread = spread_of([one.footprint.joules for one in subjects if is_complete(one)])
+    spread = spread_of([one.footprint.joules for one in subjects if one.complete])
     count = len({one.subject for one in subjects})
     # Nodes of somebody's own workflow may belong to nobody.
     many, what = (count, 'participant') if count else (len(dataset.lines), 'stage')

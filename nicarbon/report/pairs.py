@@ -14,7 +14,7 @@ from itertools import combinations
 from ..quantity import ENERGY
 from ..stage import Stage
 from ..summary import Line, Summary, summarise
-from .numbers import Number, Spread, busy_seconds, duration, is_complete, label, scale, spread_of
+from .numbers import Number, Spread, busy_seconds, duration, label, scale, spread_of
 
 __all__ = ['PairRow', 'PairTable', 'pair_tables']
 
@@ -92,7 +92,7 @@ def _complete(
         )
         for (subject, session), lines in groups.items()
     }
-    return {key: one for key, one in found.items() if is_complete(one) and one.footprint.joules}
+    return {key: one for key, one in found.items() if one.complete and one.footprint.joules}
 
 
 def _table(first: str, second: str, pairs: Sequence[tuple[Summary, Summary]]) -> PairTable:

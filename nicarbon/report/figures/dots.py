@@ -11,7 +11,6 @@ from ..numbers import (
     FENCE_LEAST,
     Scale,
     Spread,
-    is_complete,
     is_known,
     label,
     scale,
@@ -49,7 +48,7 @@ def by_subject(summaries: Sequence[Summary], links: Mapping[str, str] | None = N
         (summary for summary in summaries if is_known(summary)),
         key=lambda summary: (-summary.footprint.joules, label(summary)),
     )
-    spread = spread_of([one.footprint.joules for one in seen if is_complete(one)])
+    spread = spread_of([one.footprint.joules for one in seen if one.complete])
     far = unusual(summaries)
     unit = scale([summary.footprint.joules for summary in seen], ENERGY)
     high = max((summary.footprint.joules_high for summary in seen), default=0.0) or unit.size
@@ -169,7 +168,7 @@ def _dot(
     marked = FAULT if plot.colour(summary) == FAULT else None
     canvas.add(
         'circle', cx=plot.x(summary.footprint.joules), cy=y, r=radius, stroke=marked,
-        fill=marked if is_complete(summary) else '#fff',
+        fill=marked if summary.complete else '#fff',
         tip=f'{label(summary)}: {plot.value(summary)}; {outcomes}',
     )  # fmt: skip
     if link:
