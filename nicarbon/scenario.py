@@ -6,6 +6,7 @@ seconds of a scan, how far they can be trusted, and who says so.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -229,7 +230,8 @@ def estimate(
     Raises
     ------
     UsageError
-        When there is less than one scan or configuration, or everything is lost.
+        When there is less than one scan or configuration, or no end of them, or everything is
+        lost.
 
     Examples
     --------
@@ -249,8 +251,11 @@ def estimate(
     >>> round(gpu.days), round(gpu.gpu_days, 2), round(gpu.cpu_days)
     (671, 6.25, 665)
     """
-    if scans < 1 or configurations < 1:
-        raise UsageError('an estimate needs one scan and one configuration at least')
+    if not (1 <= scans < math.inf and configurations >= 1):
+        raise UsageError(
+            f'{scans:g} scans, {configurations} configurations: an estimate needs one scan and one '
+            'configuration at least, and a finite number of them'
+        )
     if not 0 <= lost < 1:
         raise UsageError(f'--lost {lost:g}: a fraction of the runs, from 0 to below 1')
     runs = scans * configurations / (1 - lost)

@@ -157,6 +157,8 @@ def test_the_command(tmp_path) -> None:
         (('--scans', '1', '--pipeline', 'structural'), 64, 'nobody published'),
         (('--scans', '1', '--from', 'missing'), 66, 'no such folder'),
         (('--scans', '0'), 64, 'one scan'),
+        (('--scans', 'nan'), 64, 'a finite number'),
+        (('--scans', 'inf'), 64, 'a finite number'),
         (('--scans', '1', '--grid', 'XX-YY'), 64, 'XX-YY'),
     ],
 )
