@@ -19,7 +19,7 @@ from .entry import Tier
 from .errors import UsageError
 from .quantity import JOULES_PER_KWH
 
-__all__ = ['PUE', 'Footprint', 'Intensity', 'account', 'combine', 'total']
+__all__ = ['PUE', 'Footprint', 'Intensity', 'Sums', 'account', 'combine', 'total']
 
 
 MAX_PUE = 5.0
@@ -258,9 +258,75 @@ def total(
     >>> both.kwh, both.grams, both.joules_low
     (2.0, 200.0, 3600000.0)
     """
-    pairs = list(joules)
-    mid = sum(value for value, _ in pairs)
-    # Where uncertainties differ, the bounds of the sum lie unevenly round it.
-    up = account(mid, _ratio(sum(v * u for v, u in pairs), mid), intensity, pue, policy=policy)
-    down = account(mid, _ratio(mid, sum(v / u for v, u in pairs)), intensity, pue, policy=policy)
-    return replace(up, joules_low=down.joules_low, low=down.low)
+    sums = Sums()
+    for value, u_rel in joules:
+        sums.add(value, u_rel, intensity)
+    return sums.footprint(intensity, pue, policy=policy)
+
+
+@dataclass(slots=True)
+class Sums:
+    """What a footprint of many entries is made of: plain sums, in whatever order.
+
+    Parameters
+    ----------
+    joules, low, high : float
+        Joules, and both ends of their intervals.
+    weighted, weighted_low, weighted_high : float
+        Joules times what the grid emitted in their time, in g/kWh, and both ends of that.
+    """
+
+    joules: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    weighted: float = 0.0
+    weighted_low: float = 0.0
+    weighted_high: float = 0.0
+
+    def add(self, joules: float, u_rel: float, intensity: Intensity) -> None:
+        """Add an entry.
+
+        Parameters
+        ----------
+        joules, u_rel : float
+            Joules and their multiplicative uncertainty.
+        intensity : Intensity
+            In its time.
+        """
+        self.joules += joules
+        self.low += joules / u_rel
+        self.high += joules * u_rel
+        self.weighted += joules * intensity.g_per_kwh
+        self.weighted_low += joules * intensity.low
+        self.weighted_high += joules * intensity.high
+
+    def footprint(self, intensity: Intensity, pue: PUE, *, policy: str = 'reserved') -> Footprint:
+        """The sum as a footprint.
+
+        Parameters
+        ----------
+        intensity : Intensity
+            Of the grid in all of the time: where that of the entries was another, the mean of
+            theirs takes its place, weighted by their joules.
+        pue : PUE
+        policy : str
+
+        Returns
+        -------
+        Footprint
+        """
+        grid, mid = self._mean(intensity), self.joules
+        # Where uncertainties differ, the bounds of the sum lie unevenly round it.
+        up = account(mid, _ratio(self.high, mid), grid, pue, policy=policy)
+        down = account(mid, _ratio(mid, self.low), grid, pue, policy=policy)
+        return replace(up, joules_low=down.joules_low, low=down.low)
+
+    def _mean(self, whole: Intensity) -> Intensity:
+        if not self.joules:
+            return whole
+        mean, low, high = (
+            value / self.joules for value in (self.weighted, self.weighted_low, self.weighted_high)
+        )
+        if math.isclose(mean, whole.g_per_kwh, rel_tol=1e-9):
+            return whole
+        return replace(whole, g_per_kwh=mean, low=low, high=high)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ['save_json', 'writable']
+__all__ = ['save', 'save_json', 'writable']
 
 
 def save_json(path: Path, content: Mapping[str, Any], *, mode: int | None = None) -> None:
@@ -27,10 +27,28 @@ def save_json(path: Path, content: Mapping[str, Any], *, mode: int | None = None
     OSError
         When it cannot be written; the file is as it was before.
     """
+    save(path, json.dumps(content, indent=2) + '\n', mode=mode)
+
+
+def save(path: Path, text: str, *, mode: int | None = None) -> None:
+    """Write a file, and the folders above it; nobody ever reads half of it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    text : str
+    mode : int, optional
+        Its permissions; by default what the process gives to new files.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written; the file is as it was before.
+    """
     draft = path.with_name(f'.{path.name}.{os.getpid()}')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps(content, indent=2) + '\n', 'utf-8')
+        draft.write_text(text, 'utf-8')
         if mode is not None:
             draft.chmod(mode)
         draft.replace(path)

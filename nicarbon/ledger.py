@@ -26,6 +26,7 @@ __all__ = [
     'SCHEMA_VERSION',
     'append',
     'folders',
+    'from_line',
     'read',
     'to_line',
     'window_line',
@@ -130,7 +131,7 @@ def _lines(path: Path, warnings: list[str]) -> Iterator[Entry]:
         if not line.strip():
             continue
         try:
-            yield _from_line(line)
+            yield from_line(line)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             warnings.append(f'{path}: line {number} was passed over, torn or wrong: {error}')
 
@@ -145,7 +146,7 @@ def _checkpoint(path: Path, warnings: list[str]) -> tuple[Entry, float] | None:
     if not first:
         return None
     try:
-        entry = _from_line(first)
+        entry = from_line(first)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         warnings.append(f'{path}: line 1 was passed over, torn or wrong: {error}')
         return None
@@ -200,7 +201,24 @@ def _plain_use(use: Use) -> list[float | None]:
     return [use.own_seconds, use.host_seconds, use.held_seconds, use.holders_seconds]
 
 
-def _from_line(line: str) -> Entry:
+def from_line(line: str) -> Entry:
+    """An entry as it was written.
+
+    Parameters
+    ----------
+    line : str
+
+    Returns
+    -------
+    Entry
+
+    Raises
+    ------
+    LedgerError
+        When its schema version is not known.
+    ValueError, KeyError, TypeError, AttributeError
+        When it is torn or wrong.
+    """
     record = json.loads(line)
     if not isinstance(record, dict):
         raise TypeError('not a record')

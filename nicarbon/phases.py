@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from .account import Footprint, combine, total
+from .account import Footprint, Sums, combine
 from .gpu import Held, together
+from .line import Line
 from .share import Share
 from .split import FARTHEST, mean
-from .summary import Line
 
-__all__ = ['SECONDS_PER_DAY', 'Phase', 'Phases', 'phases']
+__all__ = ['SECONDS_PER_DAY', 'Phase', 'Phases', 'apart', 'phases']
 
 SECONDS_PER_DAY = 86_400.0
 
@@ -89,26 +89,37 @@ def phases(lines: Iterable[Line], *, elsewhere: bool = False) -> Phases | None:
     held = together(line.share.held for line in seen) or (Held() if elsewhere else None)
     if held is None or not seen or seen[0].footprint is None:
         return None
-    shares = [line.share for line in seen]
-    grid, pue = seen[0].footprint.intensity, seen[0].footprint.pue
-    whole = sum(share.entry.seconds for share in shares)
+    whole, pue = seen[0].footprint.intensity, seen[0].footprint.pue
+    with_gpu, without = Sums(), Sums()
+    for line in seen:
+        grid = line.footprint.intensity if line.footprint else whole
+        (joules, u_rel), (rest, u_rest) = apart(line.share)
+        with_gpu.add(joules, u_rel, grid)
+        without.add(rest, u_rest, grid)
+    seconds = sum(line.share.entry.seconds for line in seen)
     return Phases(
-        Phase(held.seconds, total(map(_with, shares), grid, pue)),
-        Phase(max(0.0, whole - held.seconds), total(map(_without, shares), grid, pue)),
+        Phase(held.seconds, with_gpu.footprint(whole, pue)),
+        Phase(max(0.0, seconds - held.seconds), without.footprint(whole, pue)),
         held.gpu_seconds,
         held.open_seconds,
     )
 
 
-def _with(share: Share) -> tuple[float, float]:
-    """Joules while a GPU was held, and their factor."""
-    return _pair(share, (share.held or Held()).components)
+def apart(share: Share) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Joules of a stage while it held a GPU, and of all other time.
 
+    Parameters
+    ----------
+    share : Share
 
-def _without(share: Share) -> tuple[float, float]:
+    Returns
+    -------
+    tuple of (float, float)
+        For either part joules, and their multiplicative uncertainty.
+    """
     held = (share.held or Held()).components
     rest = {name: max(0.0, j - held.get(name, 0.0)) for name, j in share.components.items()}
-    return _pair(share, rest)
+    return _pair(share, held), _pair(share, rest)
 
 
 def _pair(share: Share, components: Mapping[str, float]) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from .entry import Entry, Reading, Use, Window
 __all__ = [
     'MAX_WINDOWS',
     'SLACK',
+    'busy_seconds',
     'encloses',
     'leaves',
     'merge_pairs',
@@ -127,6 +128,33 @@ def spells(entry: Entry) -> list[tuple[Window, ...]]:
         else:
             found.append([window])
     return [tuple(spell) for spell in found]
+
+
+def busy_seconds(entries: Iterable[Entry]) -> float:
+    """Wall time in which at least one of some entries ran.
+
+    Parameters
+    ----------
+    entries : iterable of Entry
+
+    Returns
+    -------
+    float
+        Seconds. Clocks of different hosts or boots do not compare: their
+        times add up.
+    """
+    spans = sorted(
+        (entry.host, entry.boot_id, spell[0].start, spell[-1].stop)
+        for entry in entries
+        for spell in spells(entry)
+    )
+    total, place, reached = 0.0, ('', ''), 0.0
+    for host, boot, start, stop in spans:
+        if (host, boot) != place:
+            place, reached = (host, boot), start
+        total += max(0.0, stop - max(start, reached))
+        reached = max(reached, stop)
+    return total
 
 
 def utc(entry: Entry, moment: float) -> str:

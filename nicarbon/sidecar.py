@@ -257,7 +257,7 @@ def sidecar(
             'Energy': energy(summary),
             'Footprint': footprint(summary.footprint, seen=summary.seen),
             'Lost': footprint(summary.lost, seen=summary.seen),
-            'GPU': _gpu(phases(summary.lines)),
+            'GPU': _gpu(summary.phases),
             'Outcomes': summary.outcomes,
             'Balance': [_camel(asdict(balance)) for balance in balances],
             'Hosts': [_camel(host._asdict()) for host in hosts],

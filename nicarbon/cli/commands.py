@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Literal
 
 from ..errors import InputError, LevelError, UsageError
 from .choice import Chosen, Parser, choose, flags, version
@@ -109,7 +110,7 @@ def _app(argv: Sequence[str]) -> int:
         from .participant import participant
 
         return participant(bids_dir, out_dir, chosen)
-    return _report(out_dir, given, group=level == 'group')
+    return _report(out_dir, given, group=level == 'group', remake='stale')
 
 
 def apart(bids_dir: Path, out_dir: Path) -> None:
@@ -137,7 +138,7 @@ def _account(argv: Sequence[str]) -> int:
     again.add_argument('out_dir', type=Path, metavar='OUT_DIR', help='output of an earlier run')
     flags(again, 'grid', 'pue', 'config_file', 'dry_run')
     given = vars(again.parse_args(argv))
-    return _report(given.pop('out_dir'), given, group=True)
+    return _report(given.pop('out_dir'), given, group=True, remake='all')
 
 
 def _doctor(argv: Sequence[str]) -> int:
@@ -158,9 +159,11 @@ def _estimate(argv: Sequence[str]) -> int:
     return command(argv)
 
 
-def _report(out_dir: Path, given: dict[str, object], *, group: bool) -> int:
+def _report(
+    out_dir: Path, given: dict[str, object], *, group: bool, remake: Literal['all', 'stale']
+) -> int:
     from .earlier import last_options
-    from .outputs import write
+    from .outputs import write_group
     from .screen import Screen
 
     if not out_dir.is_dir():
@@ -168,12 +171,12 @@ def _report(out_dir: Path, given: dict[str, object], *, group: bool) -> int:
             f'{out_dir}: no such folder; give the OUT_DIR of a participant run, of recording or of exec'
         )
     chosen: Chosen = choose(given, earlier=last_options(out_dir))
-    written = write(out_dir, chosen, group=group)
+    written = write_group(out_dir, chosen, group=group, remake=remake)
     screen = Screen(sys.stdout, written.pipeline)
     if chosen.options.dry_run:
         screen.would_write(written.paths)
         return 0
-    screen.stages(written.dataset)
+    screen.stages(written.total, written.kinds)
     screen.pages(written.pages)
     return 0
 
@@ -205,7 +208,7 @@ def _demo(argv: Sequence[str]) -> int:
     code = participant(
         raw, out, choose({'work_dir': folder / 'work', 'pipeline': 'structural', **given})
     )
-    code = _report(out, given, group=True) or code
+    code = _report(out, given, group=True, remake='stale') or code
     print('The same, step by step, and then under another grid:')  # noqa: T201
     print(f'  nicarbon {raw} {out} participant -w {folder / "work"}')  # noqa: T201
     print(f'  nicarbon {raw} {out} group')  # noqa: T201

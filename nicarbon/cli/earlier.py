@@ -8,7 +8,7 @@ from typing import Any
 
 from .choice import read_toml
 
-__all__ = ['last_options', 'last_pipeline', 'versions']
+__all__ = ['last_options', 'last_pipeline', 'told', 'versions']
 
 
 def last_options(out_dir: Path, *names: str) -> tuple[str, Mapping[str, Any]]:
@@ -65,6 +65,25 @@ def _configs(out_dir: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
             continue
 
 
+def told(log_dir: Path) -> dict[str, str]:
+    """Packages and programs of a run, and their versions; none where it does not say.
+
+    Parameters
+    ----------
+    log_dir : pathlib.Path
+        Its folder.
+
+    Returns
+    -------
+    dict of {str : str}
+    """
+    try:
+        config = read_toml(log_dir / 'config.toml')
+    except (OSError, ValueError):
+        return {}
+    return {name: str(number) for name, number in config.get('versions', {}).items()}
+
+
 def versions(out_dir: Path, run_ids: Collection[str]) -> tuple[tuple[str, str], ...]:
     """Packages and programs of some runs, each in its newest version.
 
@@ -79,8 +98,6 @@ def versions(out_dir: Path, run_ids: Collection[str]) -> tuple[tuple[str, str], 
         Names and versions.
     """
     known: dict[str, str] = {}
-    for run_id, config in _configs(out_dir):
-        if run_id in run_ids:
-            told = config.get('versions', {}).items()
-            known |= {name: str(number) for name, number in told if name not in known}
+    for run_id in sorted(run_ids):
+        known = {**known, **told(out_dir / 'logs' / run_id)}
     return tuple(known.items())

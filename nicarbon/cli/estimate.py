@@ -153,15 +153,18 @@ def _costs(asked: dict[str, Any], grid: Intensity) -> Iterator[ScanCost]:
 
 
 def _own(out_dir: Path, asked: dict[str, Any], grid: Intensity) -> Iterator[ScanCost]:
-    from .facts import read, summaries
+    from ..summary import summarise
+    from .facts import by_session, read
+    from .survey import runs
 
     if not out_dir.is_dir():
         raise InputError(f'--from {out_dir}: no such folder; give an OUT_DIR, or published')
     if asked['device'] is not None:
         raise UsageError('--device is for published costs: a ledger knows which devices were used')
     found = False
-    for tool, shares in read(out_dir).by_tool().items():
-        cost = of_ledger(tool or 'other nodes', summaries(shares, grid, PUE(1.0, 'unset')))
+    for tool, shares in read(out_dir, runs(out_dir)).by_tool().items():
+        sessions = (summarise(own, grid, PUE(1.0, 'unset')) for own in by_session(shares).values())
+        cost = of_ledger(tool or 'other nodes', sessions)
         if cost is not None and asked['pipeline'] in {None, tool}:
             found = True
             yield cost

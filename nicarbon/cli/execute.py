@@ -22,7 +22,7 @@ from ..instrument import environment
 from ..pieces import cut
 from ..run import recording, watched
 from ..share import Sharing, share
-from ..summary import Summary, summarise
+from ..summary import Summary, kinds, summarise
 from ..watch import Label
 from .choice import Chosen, Parser, choose, flags
 from .screen import Screen
@@ -217,7 +217,7 @@ def _tell(folder: Path, out_dir: Path, chosen: Chosen) -> None:
     screen = Screen(sys.stderr)
     for warning in warnings:
         screen.say(warning)
-    screen.stages(summary)
+    screen.stages(summary, kinds(summary, ()))
     for balance in sharing.balances:
         screen.balance(balance)
     values = {name: getattr(chosen.options, name) for name in ('grid', 'pue')}

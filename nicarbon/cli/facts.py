@@ -5,27 +5,21 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 
 from .. import ledger
-from ..account import PUE, Intensity
 from ..cputime import is_running
+from ..digest import shared
 from ..entry import Entry
-from ..errors import InputError
-from ..grids import parse
 from ..host import Host, boot_id
 from ..host import read as read_host
-from ..pieces import cut
-from ..series import leaves
-from ..share import Share, Sharing, share
+from ..share import Share, Sharing
 from ..stage import Stage, every
-from ..summary import Summary, summarise
 from .earlier import versions
 
-__all__ = ['Facts', 'over', 'people', 'read', 'summaries']
+__all__ = ['Facts', 'by_session', 'hosts_of', 'is_at_work', 'known_pipeline', 'read']
 
 FRESH_SECONDS = 120.0
 """A checkpoint is replaced every few seconds; one of another host that is older
@@ -55,10 +49,7 @@ class Facts:
     @property
     def pipeline(self) -> tuple[Stage, ...]:
         """Stages of the pipelines of which any was run, in order."""
-        seen = {entry.stage for entry in self.entries}
-        known = every(_stage_versions(dict(self.versions)))
-        tools = {stage.tool for stage in known if stage.key in seen}
-        return tuple(stage for stage in known if stage.tool in tools)
+        return known_pipeline({entry.stage for entry in self.entries}, dict(self.versions))
 
     def by_tool(self) -> dict[str, list[Share]]:
         """What stages were charged, by the tool that they are of; empty where none is known."""
@@ -69,112 +60,105 @@ class Facts:
         return dict(found)
 
 
-def read(out_dir: Path) -> Facts:
-    """Read all ledgers of an output folder, and split what was used.
+def read(out_dir: Path, names: Iterable[str]) -> Facts:
+    """Read the ledgers of runs, and split what was used.
 
     Parameters
     ----------
     out_dir : pathlib.Path
+    names : iterable of str
+        Of their folders: all that were on one host at the same time.
 
     Returns
     -------
     Facts
-
-    Raises
-    ------
-    InputError
-        When there is no ledger.
     """
-    folders = ledger.folders(out_dir)
-    if not folders:
-        raise InputError(
-            f'{out_dir} holds no ledger (logs/*/ledger): give the OUT_DIR of a participant run, of recording or of exec'
-        )
-    whole, warnings = ledger.read(*folders, running=_running)
-    # What markers have cut into sub-stages is shown so; sums stay what they are.
-    entries = [piece for entry in leaves(whole) for piece in cut(entry)]
+    ledgers: dict[str, list[Entry]] = {}
     hosts: dict[str, Host] = {}
-    for path in sorted(out_dir.glob('logs/*/hosts/*.json')):
+    warnings: list[str] = []
+    for name in sorted(names):
+        log_dir = out_dir / 'logs' / name
+        ledgers[name], unread = ledger.read(log_dir / 'ledger', running=is_at_work)
+        found, passed_over = hosts_of(log_dir)
+        hosts |= {host.name: host for host in found}
+        warnings += [*unread, *passed_over]
+    entries, sharing = shared(ledgers)
+    return Facts(out_dir, tuple(entries), sharing, tuple(hosts.values()), tuple(warnings))
+
+
+def hosts_of(log_dir: Path) -> tuple[tuple[Host, ...], tuple[str, ...]]:
+    """Machines that a run has described, and a line for each that cannot be read.
+
+    Parameters
+    ----------
+    log_dir : pathlib.Path
+
+    Returns
+    -------
+    tuple of Host
+    tuple of str
+    """
+    hosts, warnings = [], []
+    for path in sorted(log_dir.glob('hosts/*.json')):
         try:
-            host = read_host(json.loads(path.read_text('utf-8')))
+            hosts.append(read_host(json.loads(path.read_text('utf-8'))))
         except (OSError, ValueError, TypeError, AttributeError) as error:
             warnings.append(f'{path} was passed over: {error}')
-        else:
-            hosts[host.name] = host
-    return Facts(out_dir, tuple(entries), share(entries), tuple(hosts.values()), tuple(warnings))
+    return tuple(hosts), tuple(warnings)
 
 
-def _running(entry: Entry, age_seconds: float) -> bool:
-    """Whether the process of a checkpoint is at work; another host's is if it is fresh."""
+def is_at_work(entry: Entry, age_seconds: float) -> bool:
+    """Whether the process of a checkpoint is at work; another host's is if it is fresh.
+
+    Parameters
+    ----------
+    entry : Entry
+    age_seconds : float
+
+    Returns
+    -------
+    bool
+    """
     if entry.host != os.uname().nodename:
         return age_seconds < FRESH_SECONDS
     # A process does not outlive a boot, whatever its number.
     return entry.boot_id == boot_id() and is_running(entry.pid, entry.entry_id.split('-')[-2])
 
 
-def over(runs: Iterable[Entry], zone: str | None) -> Intensity:
-    """What a grid emitted while some runs lasted.
-
-    Parameters
-    ----------
-    runs : iterable of Entry
-    zone : str or None
-        As after ``--grid``.
-
-    Returns
-    -------
-    Intensity
-
-    Raises
-    ------
-    GridError
-        When no table knows the zone.
-    """
-    moments = sorted(datetime.fromisoformat(run.started) for run in runs)
-    now = datetime.now(timezone.utc)
-    first, last = (moments[0], moments[-1]) if moments else (now, now)
-    return parse(zone).over(first, last)
-
-
-def summaries(shares: Iterable[Share], intensity: Intensity, pue: PUE) -> Iterator[Summary]:
-    """One for each session of each subject.
+def by_session(shares: Iterable[Share]) -> dict[tuple[str, str], list[Share]]:
+    """Shares of each session of each subject, in order of label.
 
     Parameters
     ----------
     shares : iterable of Share
-    intensity : Intensity
-    pue : PUE
 
-    Yields
-    ------
-    Summary
+    Returns
+    -------
+    dict of {(str, str) : list of Share}
     """
     grouped: dict[tuple[str, str], list[Share]] = defaultdict(list)
     for one in shares:
         grouped[one.entry.subject, one.entry.session].append(one)
-    for (subject, session), own in sorted(grouped.items()):
-        yield summarise(own, intensity, pue, subject=subject, session=session)
+    return dict(sorted(grouped.items()))
 
 
-def people(shares: Iterable[Share], intensity: Intensity, pue: PUE) -> Iterator[Summary]:
-    """One for each subject, all sessions together.
+def known_pipeline(stages: Collection[str], told: Mapping[str, str]) -> tuple[Stage, ...]:
+    """Stages of the pipelines of which any was run, in order.
 
     Parameters
     ----------
-    shares : iterable of Share
-    intensity : Intensity
-    pue : PUE
+    stages : collection of str
+        Those that were run.
+    told : mapping of {str : str}
+        Versions of the programs that ran them.
 
-    Yields
-    ------
-    Summary
+    Returns
+    -------
+    tuple of Stage
     """
-    grouped: dict[str, list[Share]] = defaultdict(list)
-    for one in shares:
-        if one.entry.subject:
-            grouped[one.entry.subject].append(one)
-    for subject, own in sorted(grouped.items()):
-        yield summarise(own, intensity, pue, subject=subject)
+    every_one = every(_stage_versions(told))
+    tools = {stage.tool for stage in every_one if stage.key in stages}
+    return tuple(stage for stage in every_one if stage.tool in tools)
 
 
 def _stage_versions(told: Mapping[str, str]) -> dict[str, str]:

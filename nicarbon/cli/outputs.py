@@ -8,34 +8,48 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shlex
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, TextIO
 
-from .. import __version__, bids, sidecar
-from ..account import PUE
-from ..complexity import Network
-from ..entity import label
+from .. import __version__, bids, files
 from ..errors import InputError, OutputError, StorageError
-from ..report import figures
+from ..grids import parse
 from ..report.methods import citations, methods
-from ..report.pages import Context, Option, group_page, subject_page
+from ..report.pages import MOST_EMBEDDED, Context, Download, Option, group_page, largest
 from ..report.references import bibtex
 from ..scenario import ELSEWHERE
+from ..sidecar import COLUMNS
 from ..stage import Stage
-from ..summary import Summary, summarise
+from ..summary import Dataset, Kind, Summary, kinds, summarise
+from .assumed import Assumed, over
 from .choice import Chosen
-from .counted import of_stages
-from .facts import Facts, over, people, read, summaries
+from .facts import Facts, known_pipeline, read
+from .gather import Gathered, Survey, load, pool, survey
 from .options import Options
+from .screen import Progress
+from .subjects import as_json, sidecar_of, subject_files
 
-__all__ = ['Written', 'scaffold', 'write']
+__all__ = ['Written', 'scaffold', 'write', 'write_group']
+
+MARK = 'accounted.json'
+"""In ``logs``: with what the subjects' pages were made."""
+
+SOME = 8
+"""Groups of subjects whose files are written: more are worth starting processes for."""
+
+CRASHES = 20
+"""Crash reports that a page shows."""
+
+Remake = Literal['all', 'stale']
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +59,16 @@ class Written:
     Parameters
     ----------
     paths : tuple of pathlib.Path
-    dataset : Summary
+    total : Summary
+    kinds : sequence of Kind
+        The same by stage.
     pipeline : tuple of Stage
         Stages of the pipelines that ran.
     """
 
     paths: tuple[Path, ...]
-    dataset: Summary
+    total: Summary
+    kinds: Sequence[Kind]
     pipeline: tuple[Stage, ...] = ()
 
     @property
@@ -60,24 +77,16 @@ class Written:
         return tuple(path for path in self.paths if path.suffix == '.html')
 
 
-def write(
-    out_dir: Path,
-    chosen: Chosen,
-    *,
-    group: bool,
-    subjects: Iterable[str] | None = None,
-) -> Written:
-    """Write tables, sidecars and pages.
+def write(out_dir: Path, chosen: Chosen, subjects: Iterable[str]) -> Written:
+    """Write tables, sidecars and pages of some subjects, from the ledgers of their runs.
 
     Parameters
     ----------
     out_dir : pathlib.Path
     chosen : Chosen
         Grid and PUE to account with, and the options that pages show.
-    group : bool
-        Whether to write the group's files too.
-    subjects : iterable of str, optional
-        Labels to write files for; all by default.
+    subjects : iterable of str
+        Labels.
 
     Returns
     -------
@@ -90,34 +99,186 @@ def write(
     OutputError
         When the folder cannot be written.
     """
-    facts = read(out_dir)
-    if subjects is None and not facts.sharing.shares:
-        raise InputError(
-            f'{out_dir}: no carbon-aware node was run; make nodes aware with '
-            'nicarbon.carbon_aware before the workflow runs'
-        )
-    intensity = over(facts.runs, chosen.options.grid)
-    given = chosen.options.pue
-    pue = PUE(1.0, 'unset') if given is None else PUE(given)
-    by_session = list(summaries(facts.sharing.shares, intensity, pue))
-    dataset = summarise(facts.sharing.shares, intensity, pue)
-    wanted = None if subjects is None else set(subjects)
-    context = _context(facts, chosen)
-    files: dict[Path, str] = {}
-    for subject, sessions in _by_subject(by_session).items():
-        if wanted is None or subject in wanted:
-            files |= _subject_files(facts, subject, sessions, context)
+    dry_run, wanted = chosen.options.dry_run, set(subjects)
+    found = survey(out_dir, keep=not dry_run, tell=Progress(sys.stderr))
+    own = {name for name, about in found.about.items() if about.subjects & wanted}
+    beside = {name for cluster in found.clusters if own.intersection(cluster) for name in cluster}
+    facts, assumed = read(out_dir, beside), Assumed.of(chosen.options)
+    context = _of_facts(facts, chosen)
+    made = subject_files(facts, wanted, context, assumed)
+    shares = [one for one in facts.sharing.shares if one.entry.subject in wanted]
+    total = summarise(shares, assumed.over(facts.entries), assumed.pue, at=assumed.at)
+    made |= _citation(total, context)
+    if not dry_run:
+        _save_all(out_dir, made)
+        _mark(out_dir, chosen)
+    paths = tuple(out_dir / name for name in made)
+    return Written(paths, total, kinds(total, context.titles), context.pipeline)
+
+
+def write_group(out_dir: Path, chosen: Chosen, *, group: bool, remake: Remake) -> Written:
+    """Write the files of the dataset, and those of subjects.
+
+    Parameters
+    ----------
+    out_dir : pathlib.Path
+    chosen : Chosen
+        As for :func:`write`.
+    group : bool
+        Whether to write those of the dataset.
+    remake : {'all', 'stale'}
+        Whose files to write besides: of all subjects, or of those that have none, or such as
+        are older than what is known now, or were made with other assumptions.
+
+    Returns
+    -------
+    Written
+
+    Raises
+    ------
+    InputError
+        When there is no ledger, or nothing in it.
+    OutputError
+        When the folder cannot be written.
+    """
+    dry_run = chosen.options.dry_run
+    found = survey(out_dir, keep=not dry_run, tell=Progress(sys.stderr))
+    assumed = Assumed.of(chosen.options)
+    with _table(out_dir) if group and not dry_run else nullcontext() as table:
+        gathered = load(found, assumed, table=table)
+        if gathered.cohort.table.is_empty():
+            raise InputError(
+                f'{out_dir}: no carbon-aware node was run; make nodes aware with '
+                'nicarbon.carbon_aware before the workflow runs'
+            )
+    stages = set(gathered.cohort.table['stage'].unique().to_list())
+    pipeline = known_pipeline(stages, gathered.versions)
+    dataset = gathered.cohort.dataset(pipeline)
+    context = _of_all(out_dir, gathered, pipeline, chosen)
+    paths = list(_subjects(found, chosen, remake))
+    made = _citation(dataset.total, context)
     if group:
-        persons = list(people(facts.sharing.shares, intensity, pue))
-        files |= _group_files(dataset, persons, context)
-    files |= _citation(dataset, context)
-    paths = [out_dir / name for name in files]
-    if not chosen.options.dry_run:
+        made |= _group_files(found, dataset, context)
+        paths.append(out_dir / 'group_carbon.tsv')
+    if not dry_run:
         if not (out_dir / 'dataset_description.json').exists():
             scaffold(out_dir)
-        for path, text in zip(paths, files.values(), strict=True):
-            _save(path, text)
-    return Written(tuple(paths), dataset, context.pipeline)
+        _save_all(out_dir, made)
+        _mark(out_dir, chosen)
+    return Written(
+        (*paths, *(out_dir / name for name in made)), dataset.total, dataset.kinds, pipeline
+    )
+
+
+@contextmanager
+def _table(out_dir: Path) -> Iterator[TextIO]:
+    """The group's table, written row by row: whole in the end, or as it was."""
+    path = out_dir / 'group_carbon.tsv'
+    draft = path.with_name(f'.{path.name}.{os.getpid()}')
+    try:
+        with draft.open('w', encoding='utf-8') as table:
+            table.write('\t'.join(COLUMNS) + '\n')
+            yield table
+        draft.replace(path)
+    except OSError as error:
+        raise _cannot(path, error) from None
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _subjects(found: Survey, chosen: Chosen, remake: Remake) -> Iterator[Path]:
+    """Write files of subjects; yields their paths."""
+    todo = _everybody(found)
+    if remake == 'stale' and _marked(found.out_dir) == _assumptions(chosen):
+        todo = _stale(found, todo)
+    tasks = [(found.out_dir, chosen, *each) for each in _together(found, todo)]
+    tell = Progress(sys.stderr, 'subjects', 'files written')
+    done = 0
+    with pool() if len(tasks) > SOME else nullcontext() as many:
+        for paths, (_, _, subjects, _) in zip(
+            many.map(_write_some, tasks) if many else map(_write_some, tasks), tasks, strict=True
+        ):
+            done += len(subjects)
+            tell(done, len(todo))
+            yield from paths
+
+
+def _everybody(found: Survey) -> dict[str, list[str]]:
+    """The runs of each subject."""
+    runs: dict[str, list[str]] = defaultdict(list)
+    for name, about in found.about.items():
+        for subject in about.subjects:
+            runs[subject].append(name)
+    return runs
+
+
+def _stale(found: Survey, runs: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Subjects whose page is not there, or older than what is known of one of their runs."""
+
+    def changed(path: Path) -> float:
+        try:
+            return path.stat().st_mtime
+        except OSError:
+            return 0.0
+
+    known = {name: changed(found.path(name)) or float('inf') for name in found.about}
+    return {
+        subject: own
+        for subject, own in runs.items()
+        if changed(found.out_dir / bids.page_path(subject)) < max(known[name] for name in own)
+    }
+
+
+def _together(
+    found: Survey, todo: Mapping[str, list[str]]
+) -> Iterator[tuple[frozenset[str], frozenset[str]]]:
+    """Subjects, and the runs that they are known from, such that no run is read twice."""
+    beside = {name: cluster for cluster in found.clusters for name in cluster}
+    of_run: dict[str, set[str]] = defaultdict(set)
+    for subject, own in todo.items():
+        for name in own:
+            of_run[name].add(subject)
+    left = dict(todo)
+    while left:
+        subjects: set[str] = set()
+        names: set[str] = set()
+        waiting = [next(iter(left))]
+        while waiting:
+            subject = waiting.pop()
+            if left.pop(subject, None) is None:
+                continue
+            subjects.add(subject)
+            for name in {each for own in todo[subject] for each in beside[own]} - names:
+                names.add(name)
+                waiting += of_run[name] - subjects
+        yield frozenset(subjects), frozenset(names)
+
+
+def _write_some(task: tuple[Path, Chosen, frozenset[str], frozenset[str]]) -> list[Path]:
+    out_dir, chosen, subjects, names = task
+    facts, assumed = read(out_dir, names), Assumed.of(chosen.options)
+    made = subject_files(facts, subjects, _of_facts(facts, chosen), assumed)
+    if not chosen.options.dry_run:
+        _save_all(out_dir, made)
+    return [out_dir / name for name in made]
+
+
+def _assumptions(chosen: Chosen) -> dict[str, Any]:
+    options = chosen.options
+    return {'nicarbon': __version__, 'grid': options.grid, 'pue': options.pue}
+
+
+def _marked(out_dir: Path) -> dict[str, Any] | None:
+    """With what the subjects' pages were made; None where nobody says."""
+    try:
+        marked = json.loads((out_dir / 'logs' / MARK).read_text('utf-8'))
+    except (OSError, ValueError):
+        return None
+    return marked if isinstance(marked, dict) else None
+
+
+def _mark(out_dir: Path, chosen: Chosen) -> None:
+    _save(out_dir / 'logs' / MARK, as_json(_assumptions(chosen)))
 
 
 def scaffold(
@@ -141,22 +302,47 @@ def scaffold(
     _save(out_dir / 'README.md', bids.README)
 
 
-def _by_subject(summaries: Iterable[Summary]) -> dict[str, list[Summary]]:
-    grouped: dict[str, list[Summary]] = defaultdict(list)
-    for summary in summaries:
-        if summary.subject:
-            # A ledger is somebody's file, and its labels become paths here.
-            if summary.session:
-                label(summary.session, 'ses')
-            grouped[label(summary.subject, 'sub')].append(summary)
-    return grouped
-
-
-def _context(facts: Facts, chosen: Chosen) -> Context:
-    crashes = tuple(
-        (path.name, path.read_text('utf-8', errors='replace'))
-        for path in sorted(facts.out_dir.glob('logs/*/crash-*.txt'))
+def _of_facts(facts: Facts, chosen: Chosen) -> Context:
+    runs = sorted({entry.run_id for entry in facts.entries})
+    return _context(
+        chosen,
+        hosts=facts.hosts,
+        runs=facts.runs,
+        balances=facts.sharing.balances,
+        warnings=facts.warnings,
+        crashes=_read_crashes(
+            path for run in runs for path in sorted(facts.out_dir.glob(f'logs/{run}/crash-*.txt'))
+        ),
+        pipeline=facts.pipeline,
+        versions=facts.versions,
     )
+
+
+def _of_all(
+    out_dir: Path,
+    gathered: Gathered,
+    pipeline: tuple[Stage, ...],
+    chosen: Chosen,
+) -> Context:
+    crashes = sorted(out_dir.glob('logs/*/crash-*.txt'))
+    return _context(
+        chosen,
+        hosts=gathered.hosts,
+        runs=gathered.runs,
+        balances=gathered.balances,
+        warnings=gathered.warnings,
+        crashes=_read_crashes(crashes[:CRASHES]),
+        more_crashes=max(0, len(crashes) - CRASHES),
+        pipeline=pipeline,
+        versions=tuple(gathered.versions.items()),
+    )
+
+
+def _read_crashes(paths: Iterable[Path]) -> tuple[tuple[str, str], ...]:
+    return tuple((path.name, path.read_text('utf-8', errors='replace')) for path in paths)
+
+
+def _context(chosen: Chosen, **known: Any) -> Context:
     options = tuple(
         Option(each.name, _shown(getattr(chosen.options, each.name)), chosen.origins[each.name])
         for each in fields(Options)
@@ -167,14 +353,8 @@ def _context(facts: Facts, chosen: Chosen) -> Context:
         command=command(),
         created=datetime.now(timezone.utc).isoformat(timespec='seconds'),
         options=options,
-        hosts=facts.hosts,
-        runs=facts.runs,
-        balances=facts.sharing.balances,
-        warnings=facts.warnings,
-        crashes=crashes,
-        pipeline=facts.pipeline,
-        versions=facts.versions,
-        elsewhere=tuple(over(facts.runs, zone) for zone in ELSEWHERE),
+        elsewhere=tuple(over(known['runs'], parse(zone)) for zone in ELSEWHERE),
+        **known,
     )
 
 
@@ -189,121 +369,64 @@ def _shown(value: object) -> str:
     return 'not set' if value is None else str(value)
 
 
-def _subject_files(
-    facts: Facts, subject: str, sessions: list[Summary], context: Context
-) -> dict[Path, str]:
-    runs = {line.share.entry.run_id for summary in sessions for line in summary.lines}
-    context = _only(context, runs, subject)
-    pictures = {}
-    for path in sorted(facts.out_dir.glob(f'sub-{subject}/figures/*_desc-tissue_T1w.svg')):
-        pictures[path.stem] = path.read_text('utf-8')
-    networks = [of_stages(facts.out_dir, summary) for summary in sessions]
-    page = subject_page(sessions, pictures, context, networks)
-    files = {bids.page_path(subject): page}
-    for summary, counted in zip(sessions, networks, strict=True):
-        files |= _drawings(summary, context)
-        table = bids.table_path(subject, summary.session)
-        files[table] = sidecar.tsv([sidecar.row(line) for line in summary.lines])
-        sources = _sources(facts.out_dir, summary)
-        files[table.with_suffix('.json')] = _json(_sidecar(summary, context, sources, counted))
-        files |= _command_files(summary)
-    return files
-
-
-def _command_files(summary: Summary) -> dict[Path, str]:
-    """The programs that the stages ran, if any told."""
-    rows = [row for line in summary.lines for row in sidecar.command_rows(line)]
-    if not rows:
-        return {}
-    table = bids.commands_path(summary.subject, summary.session)
-    description = sidecar.command_sidecar(__version__)
-    return {
-        table: sidecar.tsv(rows, list(sidecar.COMMAND_COLUMNS)),
-        table.with_suffix('.json'): _json(description),
+def _group_files(found: Survey, dataset: Dataset, context: Context) -> dict[Path, str]:
+    description = as_json(sidecar_of(dataset.total, context, []))
+    links = {one.subject: bids.page_path(one.subject).as_posix() for one in dataset.people}
+    tables = {
+        'group_carbon.tsv': _download(found.out_dir / 'group_carbon.tsv'),
+        'group_carbon.json': Download.of(description),
     }
-
-
-def _drawings(summary: Summary, context: Context) -> dict[Path, str]:
-    """Figures as files of their own, for papers and slides."""
-    drawn = {'stages': figures.stages(summary, context.titles)}
-    if context.runs:
-        shares = [line.share for line in summary.lines]
-        drawn['timeline'] = figures.timeline(
-            context.runs[-1], shares, subject=summary.subject, titles=context.titles
-        )
-    return {
-        bids.figure_path(summary.subject, summary.session, name, 'carbon'): text
-        for name, text in drawn.items()
+    drawn = largest(context.runs)
+    names = {run.run_id for run in drawn}
+    beside = {
+        name for cluster in found.clusters if names.intersection(cluster) for name in cluster
     }
-
-
-def _only(context: Context, runs: set[str], subject: str) -> Context:
-    """What concerns some runs and one subject."""
-    return replace(
+    facts = read(found.out_dir, beside)
+    whole = {(run.run_id, run.host, run.boot_id): run for run in facts.runs}
+    context = replace(
         context,
-        runs=tuple(run for run in context.runs if run.run_id in runs),
-        balances=tuple(balance for balance in context.balances if balance.run_id in runs),
-        crashes=tuple(crash for crash in context.crashes if f'sub_{subject}_' in crash[1]),
+        drawn=tuple(
+            whole[key] for run in drawn if (key := (run.run_id, run.host, run.boot_id)) in whole
+        ),
     )
+    page = group_page(dataset, links, context, shares=facts.sharing.shares, tables=tables)
+    return {Path('group_carbon.json'): description, Path('group_carbon.html'): page}
 
 
-def _sources(out_dir: Path, summary: Summary) -> list[str]:
-    """BIDS URIs of the images, as the derivatives' own sidecars name them."""
-    name = bids.derivative_path(summary.subject, summary.session, 'desc-preproc_T1w.json')
+def _download(path: Path) -> Download:
+    """A file beside the page; its text if it is small."""
     try:
-        return list(json.loads((out_dir / name).read_text('utf-8'))['Sources'])
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+        size = path.stat().st_size
+        return Download(size, path.read_text('utf-8') if size <= MOST_EMBEDDED else None)
+    except OSError:
+        return Download(0)
 
 
-def _sidecar(
-    summary: Summary, context: Context, sources: list[str], networks: Iterable[Network] = ()
-) -> dict[str, Any]:
-    return sidecar.sidecar(
-        summary,
-        version=context.version,
-        command=context.command,
-        balances=context.balances,
-        runs=context.runs,
-        hosts=context.hosts,
-        sources=sources,
-        networks=networks,
-    )
-
-
-def _group_files(dataset: Summary, people: list[Summary], context: Context) -> dict[Path, str]:
-    table = sidecar.tsv([sidecar.row(line) for line in dataset.lines])
-    description = _json(_sidecar(dataset, context, []))
-    links = {one.subject: bids.page_path(one.subject).as_posix() for one in people}
-    tables = {'group_carbon.tsv': table, 'group_carbon.json': description}
-    page = group_page(dataset, people, links, context, tables=tables)
-    names = {**tables, 'group_carbon.html': page}
-    return {Path(name): text for name, text in names.items()}
-
-
-def _citation(dataset: Summary, context: Context) -> dict[Path, str]:
+def _citation(total: Summary, context: Context) -> dict[Path, str]:
     """The methods paragraph and its references, ready to paste."""
     return {
-        Path('logs', 'CITATION.md'): methods(dataset, context),
-        Path('logs', 'CITATION.bib'): bibtex(citations(dataset, context)),
+        Path('logs', 'CITATION.md'): methods(total, context),
+        Path('logs', 'CITATION.bib'): bibtex(citations(total, context)),
     }
 
 
-def _json(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, indent=2, ensure_ascii=False) + '\n'
+def _save_all(out_dir: Path, made: Mapping[Path, str]) -> None:
+    for name, text in made.items():
+        _save(out_dir / name, text)
 
 
 def _save(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    draft = path.with_name(f'.{path.name}.draft')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, 'utf-8')
-        draft.replace(path)
+        files.save(path, text)
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
-            raise StorageError(
-                f'{path} cannot be written: {error.strerror}; what was measured is in the '
-                "ledger: make room, then run 'nicarbon account' on the output folder"
-            ) from None
-        raise OutputError(f'{path} cannot be written: {error.strerror}') from None
+        raise _cannot(path, error) from None
+
+
+def _cannot(path: Path, error: OSError) -> OutputError | StorageError:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
+        return StorageError(
+            f'{path} cannot be written: {error.strerror}; what was measured is in the '
+            "ledger: make room, then run 'nicarbon account' on the output folder"
+        )
+    return OutputError(f'{path} cannot be written: {error.strerror}')

@@ -201,12 +201,12 @@ def _run(plan: _Plan, screen: Any) -> int:
             failures = engine.run(plan, run, screen)
     except (KeyboardInterrupt, SystemExit) as ended:
         screen.interrupted(plan.out_dir, plan.work_dir)
-        outputs.write(plan.out_dir, plan.chosen, group=False, subjects=subjects)
+        outputs.write(plan.out_dir, plan.chosen, subjects)
         code = ended.code if isinstance(ended, SystemExit) else 128 + signal.SIGINT
         raise SystemExit(code) from None
     screen.failed(failures, plan.log_dir)
-    written = outputs.write(plan.out_dir, plan.chosen, group=False, subjects=subjects)
-    screen.stages(written.dataset)
+    written = outputs.write(plan.out_dir, plan.chosen, subjects)
+    screen.stages(written.total, written.kinds)
     screen.pages(written.pages)
     return 1 if failures else 0
 

@@ -8,15 +8,40 @@ from pathlib import Path
 from typing import TextIO
 
 from .. import bids
-from ..phases import phases
 from ..quantity import carbon, energy
 from ..report.gpus import held_sentence
 from ..share import Balance
 from ..stage import Stage
-from ..summary import Line, Summary
+from ..summary import Kind, Summary
 from ..watch import Label
 
-__all__ = ['Screen']
+__all__ = ['Progress', 'Screen']
+
+
+class Progress:
+    """A line now and then about work that takes long; nothing about what does not.
+
+    Parameters
+    ----------
+    stream : text file
+    things, done : str
+        What is worked on, and what was done with it.
+    """
+
+    EVERY = 10.0
+    """Seconds between lines, and before the first."""
+
+    def __init__(self, stream: TextIO, things: str = 'runs', done: str = 'shared out') -> None:
+        self._stream, self._things, self._done = stream, things, done
+        self._told = time.monotonic()
+
+    def __call__(self, count: int, every: int) -> None:
+        """So many of all are done."""
+        now = time.monotonic()
+        if now - self._told >= self.EVERY:
+            self._told = now
+            words = f'{count:,} of {every:,} {self._things} {self._done}'
+            print(words, file=self._stream, flush=True)
 
 
 class Screen:
@@ -107,13 +132,14 @@ class Screen:
         if failures:
             self.say(f'Crash reports: {log_dir}')
 
-    def stages(self, dataset: Summary) -> None:
+    def stages(self, dataset: Summary, kinds: Iterable[Kind]) -> None:
         """A table: what each stage cost, over all that were run."""
         self.say(
             f'{"stage":<24}{"runs":>5}{"wall":>10}{"CPU":>10}  {"energy (95 %)":<27}CO2e (95 %)'
         )
-        for stage, lines in _by_stage(dataset, self._titles).items():
-            self.say(_row(self._titles.get(stage, stage), lines))
+        for kind in kinds:
+            if kind.total.ran:
+                self.say(_row(self._titles.get(kind.stage, kind.stage), kind.total))
         total = dataset.footprint
         if dataset.tiers:
             joules = energy(total.joules, total.joules_low, total.joules_high)
@@ -127,7 +153,7 @@ class Screen:
         cached = dataset.outcomes.get('cached', 0)
         if cached:
             self.say(f'{cached} stage(s) came from the cache: no new energy.')
-        if held := held_sentence(phases(dataset.lines)):
+        if held := held_sentence(dataset.phases):
             self.say(held)
         grid = total.intensity
         seen = tiers or ('nothing new was spent' if cached else 'not seen')
@@ -159,28 +185,11 @@ class Screen:
             self.say(f'Page: {path}')
 
 
-def _by_stage(dataset: Summary, order: Iterable[str]) -> dict[str, list[Line]]:
-    """Lines that used energy, by stage, in the order of the pipeline; others follow."""
-    grouped: dict[str, list[Line]] = {stage: [] for stage in order}
-    for line in dataset.lines:
-        if line.share.entry.outcome != 'cached':
-            grouped.setdefault(line.share.entry.stage, []).append(line)
-    return {stage: lines for stage, lines in grouped.items() if lines}
-
-
-def _row(title: str, lines: Sequence[Line]) -> str:
-    entries = [line.share.entry for line in lines]
-    seconds = f'{sum(entry.seconds for entry in entries):.1f} s'
-    cpu = f'{sum(entry.cpu_seconds for entry in entries):.1f} s'
-    seen = [line.footprint for line in lines if line.footprint is not None]
+def _row(title: str, total: Summary) -> str:
+    seconds, cpu = f'{total.seconds:.1f} s', f'{total.cpu_seconds:.1f} s'
     joules = grams = 'not seen'
-    if seen:
-        joules = energy(
-            sum(f.joules for f in seen),
-            sum(f.joules_low for f in seen),
-            sum(f.joules_high for f in seen),
-        )
-        grams = carbon(
-            sum(f.grams for f in seen), sum(f.low for f in seen), sum(f.high for f in seen)
-        )
-    return f'{title:<24}{len(lines):>5}{seconds:>10}{cpu:>10}  {joules:<27}{grams}'
+    if total.tiers:
+        spent = total.footprint
+        joules = energy(spent.joules, spent.joules_low, spent.joules_high)
+        grams = carbon(spent.grams, spent.low, spent.high)
+    return f'{title:<24}{total.ran:>5}{seconds:>10}{cpu:>10}  {joules:<27}{grams}'

@@ -6,16 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..entry import Entry, Reading
 from ..quantity import ENERGY, energy
+from ..sights import Sight, merged
+from ..spread import Spread
 from ..summary import Summary
 from .components import component_name, component_order
 from .methods import intensity_text
 from .numbers import (
     TIERS,
     Number,
-    Spread,
-    busy_seconds,
     carbon_number,
     duration,
     energy_number,
@@ -51,13 +50,13 @@ def cards(total: Summary, spread: Spread | None = None) -> list[Card]:
     -------
     list of Card
     """
-    footprint, entries = total.footprint, [line.share.entry for line in total.lines]
+    footprint = total.footprint
     seen = is_known(total)
     spent = _card('Energy', energy_number(footprint), seen, _energy_note(total))
     grid = f'{intensity_text(footprint.intensity)}, {footprint.intensity.tier}'
     grams = _card('Carbon', carbon_number(footprint), seen, grid)
-    wall = duration(busy_seconds(entries))
-    cpu = duration(sum(entry.cpu_seconds for entry in entries))
+    wall = duration(total.busy_seconds)
+    cpu = duration(total.cpu_seconds)
     time = Card('Time', wall, f'{cpu} of CPU time', 'wall clock while a stage ran; both measured')
     cover = Card('How it was seen', *_coverage(total))
     if spread is None:
@@ -91,8 +90,7 @@ def _energy_note(total: Summary) -> str:
 
 def _coverage(total: Summary) -> tuple[str, str, str]:
     parts = [f'{percent(total.tiers[t])} {seen_as(t)}' for t in TIERS if t in total.tiers]  # type: ignore[index]
-    ran = sum(line.share.entry.outcome != 'cached' for line in total.lines)
-    seen = ran - total.unseen
+    ran, seen = total.ran, total.ran - total.unseen
     note = f'energy known for {seen} of {ran} stages'
     cached = total.outcomes.get('cached', 0)
     nothing = ('none', '', 'nothing new was spent') if is_known(total) else ('not seen', '', '')
@@ -125,58 +123,50 @@ NOBODY = 'neither meter nor model'
 """Who saw what is not seen."""
 
 
-def components(total: Summary, runs: Iterable[Entry] = ()) -> list[ComponentRow]:
+def components(total: Summary, more: Iterable[Sight] = ()) -> list[ComponentRow]:
     """How every component was seen, those that were not seen included.
 
     Parameters
     ----------
     total : Summary
-    runs : iterable of Entry
-        Their readings count too.
+    more : iterable of Sight
+        Of the runs: they count too.
 
     Returns
     -------
     list of ComponentRow
     """
-    readings: dict[str, list[Reading]] = defaultdict(list)
-    for entry in [*(line.share.entry for line in total.lines), *runs]:
-        for reading in entry.readings:
-            readings[reading.component].append(reading)
-    kinds = {name.partition(':')[0] for name in readings}
-    order = [*readings, *(name for name in _NAMES if name not in kinds)]
+    sights: dict[str, list[Sight]] = defaultdict(list)
+    for one in merged([*total.sights, *more]):
+        sights[one.component].append(one)
+    kinds = {name.partition(':')[0] for name in sights}
+    order = [*sights, *(name for name in _NAMES if name not in kinds)]
     order.sort(key=component_order)
-    return [_component(name, readings.get(name, []), total) for name in order]
+    return [_component(name, sights.get(name, []), total) for name in order]
 
 
-def _component(name: str, readings: Sequence[Reading], total: Summary) -> ComponentRow:
+def _component(name: str, sights: Sequence[Sight], total: Summary) -> ComponentRow:
     title = _NAMES.get(name) or component_name(name).replace('GPU', 'Graphics (GPU)', 1)
-    seen = [reading for reading in readings if reading.joules is not None]
+    seen = [one for one in sights if one.seen]
     if not seen:
         return ComponentRow(title, 'not seen', NOBODY, '', '', '')
-    worst = max(seen, key=lambda reading: (TIERS.index(reading.tier), reading.u_rel))
-    methods = ', '.join(dict.fromkeys(reading.method for reading in seen))
-    if len(seen) < len(readings):
-        methods += f'; not seen in {len(readings) - len(seen)} of {len(readings)} readings'
-    least = min(reading.coverage for reading in seen)
+    worst = max(seen, key=lambda one: (TIERS.index(one.tier), one.u_rel))
+    methods = ', '.join(dict.fromkeys(one.method for one in seen))
+    blind, readings = (sum(getattr(one, what) for one in sights) for what in ('blind', 'readings'))
+    if blind:
+        methods += f'; not seen in {blind} of {readings} readings'
+    least = min(one.coverage for one in seen)
     if least < 0.9995:
         methods += f'; with gaps, in one stage {percent(1 - least)} of its time (not filled in)'
     joules = total.components.get(name, 0.0)
     unit = scale([joules], ENERGY)
     # That of the shares: gaps and idle power make it wider than the counter's own.
-    u_rel = max(worst.u_rel, _mean_factor(name, total))
+    u_rel = max(worst.u_rel, total.factors.get(name, 1.0))
     number = unit.number(joules, joules / u_rel, joules * u_rel)
     known = f'within a factor of {u_rel:.3g}' if u_rel > 1 else 'no uncertainty stated'
     return ComponentRow(
         title, seen_as(worst.tier), methods, known, f'{number.text} {unit.unit}', number.interval
     )
-
-
-def _mean_factor(name: str, total: Summary) -> float:
-    """The factor of a component, weighted by the joules of the stages."""
-    shares = [line.share for line in total.lines if line.share.components.get(name)]
-    joules = sum(share.components[name] for share in shares)
-    weighted = sum(share.components[name] * share.u_rels.get(name, 1.0) for share in shares)
-    return weighted / joules if joules else 1.0
 
 
 def assumptions(total: Summary) -> list[tuple[str, str, str]]:

@@ -58,6 +58,10 @@ class Context:
         says of them; by default that of the structural pipeline.
     versions : tuple of (str, str)
         Name and version of each package that did the work.
+    drawn : tuple of Entry
+        The runs that are drawn over time, with their windows, where ``runs`` have none.
+    more_crashes : int
+        Crash files that are not in ``crashes``.
     elsewhere : tuple of Intensity
         Other grids under which the same joules are shown.
     """
@@ -75,6 +79,8 @@ class Context:
     pipeline: tuple[Stage, ...] = field(default_factory=lambda: stages('structural'))
     versions: tuple[tuple[str, str], ...] = ()
     elsewhere: tuple[Intensity, ...] = ()
+    drawn: tuple[Entry, ...] = ()
+    more_crashes: int = 0
 
     @property
     def titles(self) -> dict[str, str]:

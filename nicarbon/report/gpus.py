@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..phases import Phases, phases
+from ..phases import Phase, Phases
 from ..quantity import ENERGY
-from ..summary import Line, Summary
-from .numbers import Number, Scale, duration, in_order, percent, scale
+from ..summary import Kind, Summary
+from .numbers import Number, Scale, duration, percent, scale
 
 __all__ = ['GpuRow', 'GpuTable', 'gpu_table', 'held_sentence']
 
@@ -40,35 +40,55 @@ class GpuTable:
     sentence: str
 
 
-def gpu_table(summary: Summary, titles: Mapping[str, str]) -> GpuTable | None:
+def gpu_table(
+    total: Summary, kinds: Collection[Kind], titles: Mapping[str, str]
+) -> GpuTable | None:
     """One row per kind of stage that held a GPU.
 
     Parameters
     ----------
-    summary : Summary
+    total : Summary
+    kinds : collection of Kind
+        All of it by stage, in pipeline order.
     titles : mapping of {str : str}
-        What people call the stages, in order.
+        What people call the stages.
 
     Returns
     -------
     GpuTable or None
         None where no stage held one.
     """
-    whole = phases(summary.lines)
+    whole = total.phases
     if whole is None or not whole.gpu.seconds:
         return None
-    groups: dict[str, list[Line]] = {}
-    for line in in_order(summary.lines, titles):
-        groups.setdefault(line.share.entry.stage, []).append(line)
-    apart = {name: phases(lines) for name, lines in groups.items()}
-    held = {name: one for name, one in apart.items() if one is not None and one.gpu.seconds}
-    others = [line for name, lines in groups.items() if name not in held for line in lines]
+    apart = ((kind.stage, kind.total.phases) for kind in kinds)
+    held = {stage: one for stage, one in apart if one is not None and one.gpu.seconds}
     unit = scale([whole.gpu.footprint.joules, whole.cpu.footprint.joules], ENERGY)
     rows = [_row(titles.get(name, name or 'unnamed'), one, unit) for name, one in held.items()]
-    rest = phases(others, elsewhere=True)
-    if rest is not None:
-        rows.append(_row('stages without a GPU', rest, unit))
+    if any(kind.total.tiers for kind in kinds if kind.stage not in held):
+        rows.append(_rest(whole, list(held.values()), unit))
     return GpuTable(unit.unit, tuple(rows), _row('All stages', whole, unit), held_sentence(whole))
+
+
+def _rest(whole: Phases, held: Sequence[Phases], unit: Scale) -> GpuRow:
+    """What no stage had that held a GPU: seconds, joules and bounds add up."""
+    gpu, cpu = ([getattr(one, part) for one in held] for part in ('gpu', 'cpu'))
+    return GpuRow(
+        'stages without a GPU',
+        *_left(whole.gpu, gpu, unit),
+        *_left(whole.cpu, cpu, unit),
+    )
+
+
+def _left(whole: Phase, held: Sequence[Phase], unit: Scale) -> tuple[str, Number]:
+    seconds = whole.seconds - sum(one.seconds for one in held)
+    joules = [
+        getattr(whole.footprint, name) - sum(getattr(one.footprint, name) for one in held)
+        for name in ('joules', 'joules_low', 'joules_high')
+    ]
+    # What rounding leaves of a difference is nothing.
+    kept = [0.0 if abs(each) < 1e-9 * whole.footprint.joules_high else each for each in joules]
+    return duration(max(0.0, seconds)), unit.number(*kept)
 
 
 def held_sentence(whole: Phases | None) -> str:

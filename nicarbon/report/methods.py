@@ -6,8 +6,8 @@ from itertools import groupby
 
 from ..account import PUE, Intensity
 from ..charge import is_gpu
-from ..entry import Reading
 from ..quantity import carbon, energy
+from ..sights import Sight
 from ..summary import Summary
 from .components import component_name
 from .context import Context
@@ -80,10 +80,9 @@ def citations(total: Summary, context: Context) -> list[str]:
     list of str
         DOIs, or the number of a standard.
     """
-    ran = {line.share.entry.stage for line in total.lines}
     keys = [BIDS, NIPYPE]
     keys += [work for name, work in PROGRAMS.items() if name in dict(context.versions)]
-    keys += [doi for stage in context.pipeline if stage.key in ran for doi in stage.cites]
+    keys += [doi for stage in context.pipeline if stage.key in total.stages for doi in stage.cites]
     keys.append(SCI)
     sources = [total.footprint.intensity.source, *(host.power_source for host in context.hosts)]
     if any('codecarbon' in source.lower() for source in sources):
@@ -92,9 +91,8 @@ def citations(total: Summary, context: Context) -> list[str]:
 
 
 def _processing(total: Summary, context: Context) -> str:
-    ran = {line.share.entry.stage for line in total.lines}
     # What is done in both hemispheres is said once.
-    told = dict.fromkeys(stage.says for stage in context.pipeline if stage.key in ran)
+    told = dict.fromkeys(stage.says for stage in context.pipeline if stage.key in total.stages)
     says = [sentence for sentence in told if sentence]
     if not says:
         return ''
@@ -102,7 +100,7 @@ def _processing(total: Summary, context: Context) -> str:
         f'Images in the Brain Imaging Data Structure ({references()[BIDS].short}) were processed '
         f'with nicarbon {context.version} on Nipype ({references()[NIPYPE].short}).'
     )
-    tools = {stage.tool for stage in context.pipeline if stage.key in ran}
+    tools = {stage.tool for stage in context.pipeline if stage.key in total.stages}
     return ' '.join([opening, *_programs(context, tools), *says])
 
 
@@ -159,14 +157,10 @@ def _hosts(context: Context) -> str:
 
 def _meters(total: Summary) -> list[str]:
     """One sentence for each way in which a component was seen, and one for those not seen."""
-    readings = {
-        (reading.component, reading.method, reading.tier, reading.u_rel): reading
-        for line in total.lines
-        for reading in line.share.entry.readings
-        if reading.joules is not None
-    }
-    sentences = [_meter(reading) for _, reading in sorted(readings.items())]
-    seen = {reading.component.partition(':')[0] for reading in readings.values()}
+    sights = [one for one in total.sights if one.seen]
+    known = {(one.component, one.method, one.tier, one.u_rel): one for one in sights}
+    sentences = [_meter(one) for _, one in sorted(known.items())]
+    seen = {one.component.partition(':')[0] for one in sights}
     # The rest of a machine holds whatever is not seen on its own.
     wanted = () if 'rest' in seen else ('cpu', 'dram', 'gpu')
     missing = [name for name in wanted if name not in seen]
@@ -177,40 +171,30 @@ def _meters(total: Summary) -> list[str]:
     return sentences
 
 
-def _meter(reading: Reading) -> str:
+def _meter(sight: Sight) -> str:
     how = {'measured': 'was measured', 'modelled': 'was modelled', 'assumed': 'was assumed'}
-    name = component_name(reading.component)
+    name = component_name(sight.component)
     name = name[:1].upper() + name[1:]
-    known = f', known within a factor of {reading.u_rel:g} at 95 %' if reading.u_rel > 1 else ''
-    return f'{name} energy {how[reading.tier]} (`{reading.method}`{known}).'
-
-
-def _readings(total: Summary) -> list[Reading]:
-    """Those that saw something, of the stages that ran."""
-    return [
-        reading
-        for line in total.lines
-        for reading in line.share.entry.readings
-        if reading.joules is not None
-    ]
+    known = f', known within a factor of {sight.u_rel:g} at 95 %' if sight.u_rel > 1 else ''
+    return f'{name} energy {how[sight.tier]} (`{sight.method}`{known}).'
 
 
 def _idle(total: Summary) -> str:
     known: dict[str, float] = {}
-    for reading in _readings(total):
-        if reading.tier == 'measured' and reading.idle_watts and reading.idle_u_rel > 1:
-            name = component_name(reading.component)
-            known[name] = max(known.get(name, 1.0), reading.idle_u_rel)
+    for sight in total.sights:
+        if sight.seen and sight.idle_u_rel > 1:
+            name = component_name(sight.component)
+            known[name] = max(known.get(name, 1.0), sight.idle_u_rel)
     factors = ', '.join(f'{name} within a factor of {u:g}' for name, u in known.items())
     return _IDLE.format(idle=factors) if known else ''
 
 
 def _gaps(total: Summary) -> str:
     least: dict[str, float] = {}
-    for reading in _readings(total):
-        if reading.coverage < _WHOLE:
-            name = component_name(reading.component)
-            least[name] = min(least.get(name, 1.0), reading.coverage)
+    for sight in total.sights:
+        if sight.seen and sight.coverage < _WHOLE:
+            name = component_name(sight.component)
+            least[name] = min(least.get(name, 1.0), sight.coverage)
     if not least:
         return ''
     return _GAPS.format(gaps=percent(1 - min(least.values())), names=', '.join(least))

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import get_args
 
 from ..account import Footprint
-from ..entry import Entry, Tier
+from ..entry import Tier
 from ..quantity import CARBON, ENERGY, with_interval
-from ..series import spells
+from ..spread import spread_of
 from ..summary import Line, Summary
 
 __all__ = [
@@ -18,8 +18,6 @@ __all__ = [
     'TIERS',
     'Number',
     'Scale',
-    'Spread',
-    'busy_seconds',
     'carbon_number',
     'duration',
     'energy_number',
@@ -30,7 +28,6 @@ __all__ = [
     'overall',
     'percent',
     'scale',
-    'spread_of',
     'unusual',
     'was_seen',
 ]
@@ -224,80 +221,6 @@ def duration(seconds: float) -> str:
     return f'{hours} h {minutes:02d} min'
 
 
-def busy_seconds(entries: Iterable[Entry]) -> float:
-    """Wall time in which at least one of some entries ran.
-
-    Parameters
-    ----------
-    entries : iterable of Entry
-
-    Returns
-    -------
-    float
-        Seconds. Clocks of different hosts or boots do not compare: their
-        times add up.
-    """
-    spans = sorted(
-        (entry.host, entry.boot_id, spell[0].start, spell[-1].stop)
-        for entry in entries
-        for spell in spells(entry)
-    )
-    total, place, reached = 0.0, ('', ''), 0.0
-    for host, boot, start, stop in spans:
-        if (host, boot) != place:
-            place, reached = (host, boot), start
-        total += max(0.0, stop - max(start, reached))
-        reached = max(reached, stop)
-    return total
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """How much subjects differ.
-
-    Parameters
-    ----------
-    median, low, high : float
-        In joules.
-    name : str
-        What low and high are: ``IQR`` from four values on, else ``range``.
-    count : int
-        Values.
-    """
-
-    median: float
-    low: float
-    high: float
-    name: str
-    count: int
-
-
-def spread_of(values: Sequence[float]) -> Spread | None:
-    """Median and interquartile range of some values; None if there are none.
-
-    Parameters
-    ----------
-    values : sequence of float
-
-    Returns
-    -------
-    Spread or None
-
-    Examples
-    --------
-    >>> spread_of([1.0, 2.0, 3.0, 4.0, 5.0])
-    Spread(median=3.0, low=2.0, high=4.0, name='IQR', count=5)
-    >>> spread_of([1.0, 3.0])
-    Spread(median=2.0, low=1.0, high=3.0, name='range', count=2)
-    """
-    if not values:
-        return None
-    if len(values) < 4:
-        return Spread(statistics.median(values), min(values), max(values), 'range', len(values))
-    low, median, high = statistics.quantiles(values, n=4, method='inclusive')
-    return Spread(median, low, high, 'IQR', len(values))
-
-
 def unusual(summaries: Sequence[Summary]) -> list[Summary] | None:
     """Complete subjects beyond 1.5 interquartile ranges from the quartiles (Tukey's fences).
 
@@ -327,7 +250,7 @@ def is_known(summary: Summary) -> bool:
 
     What came from the cache is known to have spent nothing.
     """
-    return was_seen(summary) or (bool(summary.lines) and not summary.unseen)
+    return was_seen(summary) or (bool(summary.count) and not summary.unseen)
 
 
 def overall(summary: Summary) -> str | None:
@@ -339,4 +262,4 @@ def overall(summary: Summary) -> str | None:
 
 def was_seen(summary: Summary) -> bool:
     """Whether a meter saw any of it: a sum over nothing is not zero."""
-    return any(line.share.tier is not None for line in summary.lines)
+    return bool(summary.tiers)

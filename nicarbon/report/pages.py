@@ -10,13 +10,16 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ..complexity import Network
 from ..entry import Entry
 from ..share import Share
-from ..summary import Summary, summarise
+from ..sights import Sight, sight
+from ..spread import spread_of
+from ..summary import LOST, Dataset, Summary, kinds, of_lines
 from . import figures as draw
 from .balances import BalanceView, balance_view
 from .cards import assumptions, cards, components
@@ -26,7 +29,7 @@ from .figures.svg import clean
 from .gpus import gpu_table
 from .methods import citations, methods
 from .networks import networks_table
-from .numbers import label, spread_of, unusual, was_seen
+from .numbers import label, unusual, was_seen
 from .pairs import pair_tables
 from .programs import programs_table
 from .references import bibtex
@@ -36,13 +39,35 @@ from .words import headline, lost_sentence
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ['Context', 'Option', 'group_page', 'subject_page']
+__all__ = ['MOST_EMBEDDED', 'Context', 'Download', 'Option', 'group_page', 'largest']
+__all__ += ['subject_page']
 
 MOST_DRAWN = 6
 """Runs shown in full on one page, with timeline and balance: those that used the most."""
 
-MOST_EMBEDDED = 100_000
-"""Characters of tables that are embedded; beyond, the page links to the files beside it."""
+MOST_EMBEDDED = 400_000
+"""Bytes of tables that are embedded; beyond, the page links to the files beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file that a page offers.
+
+    Parameters
+    ----------
+    size : int
+        In bytes.
+    text : str or None
+        Its content; None if it is too large to be part of a page.
+    """
+
+    size: int
+    text: str | None = None
+
+    @classmethod
+    def of(cls, text: str) -> Download:
+        """One whose content is at hand."""
+        return cls(len(text.encode()), text)
 
 
 def subject_page(
@@ -71,7 +96,7 @@ def subject_page(
     subject = summaries[0].subject if summaries else ''
     who = f'sub-{subject}' if subject else 'the subject'
     shares = [line.share for summary in summaries for line in summary.lines]
-    total = _whole(summaries, shares, subject)
+    total = _whole(summaries, subject)
     runs = [run for run in context.runs if any(_of_run(run, one.entry) for one in shares)]
     titles = context.titles
     return _render(
@@ -81,7 +106,7 @@ def subject_page(
         total=total,
         sentence=headline(total, who) if total else f'Nothing is known of {who}.',
         cards=cards(total) if total else [],
-        components=components(total, runs) if total else [],
+        components=components(total, _sights(runs)) if total else [],
         assumptions=assumptions(total) if total else [],
         sessions=[
             (
@@ -92,7 +117,7 @@ def subject_page(
             )
             for one in summaries
         ],
-        gpus=gpu_table(total, titles) if total else None,
+        gpus=gpu_table(total, kinds(total, titles), titles) if total else None,
         networks=[
             (label(one), networks_table(counted, one, titles))
             for one, counted in zip(summaries, networks, strict=False)
@@ -109,85 +134,79 @@ def subject_page(
 
 
 def group_page(
-    dataset: Summary,
-    subjects: Sequence[Summary],
+    dataset: Dataset,
     links: Mapping[str, str],
     context: Context,
     *,
-    tables: Mapping[str, str],
+    shares: Sequence[Share] = (),
+    tables: Mapping[str, Download],
 ) -> str:
     """Write the page of a dataset.
 
     Parameters
     ----------
-    dataset : Summary
-        All stages of all subjects.
-    subjects : sequence of Summary
-        One per subject, or per session.
+    dataset : Dataset
+        All stages of all subjects, added up.
     links : mapping of {str : str}
         Subject label to the address of its page, relative to this one.
     context : Context
-    tables : mapping of {str : str}
-        Files to offer for download: name and content.
+    shares : sequence of Share
+        Of the runs that are drawn over time; those of others may be there.
+    tables : mapping of {str : Download}
+        Files to offer, by name.
 
     Returns
     -------
     str
         HTML.
     """
-    shares = [line.share for line in dataset.lines]
-    titles = context.titles
-    spread = spread_of([one.footprint.joules for one in subjects if one.complete])
-    count = len({one.subject for one in subjects})
+    total, people, titles = dataset.total, dataset.people, context.titles
+    spread = spread_of([one.footprint.joules for one in people if one.complete])
     # Nodes of somebody's own workflow may belong to nobody.
-    many, what = (count, 'participant') if count else (len(dataset.lines), 'stage')
+    many, what = (len(people), 'participant') if people else (total.count, 'stage')
     who = f'{many} {what}{"" if many == 1 else "s"}'
-    far = unusual(subjects)
+    far = unusual(people)
     return _render(
         'group.html',
         context,
         heading=who,
-        total=dataset,
-        sentence=headline(dataset, who, spread),
-        cards=cards(dataset, spread),
-        components=components(dataset, context.runs),
-        assumptions=assumptions(dataset),
-        kinds=kinds_table(dataset, list(titles), titles),
-        bars=draw.totals(dataset, list(titles), titles),
-        dots=draw.by_subject(subjects, links),
-        subjects=subjects_table(subjects, links),
+        total=total,
+        sentence=headline(total, who, spread),
+        cards=cards(total, spread),
+        components=components(total, _sights(context.runs)),
+        assumptions=assumptions(total),
+        kinds=kinds_table(dataset.kinds, titles),
+        bars=draw.totals(dataset.kinds, titles),
+        dots=draw.by_subject(people, links),
+        subjects=subjects_table(people, links),
         unusual=None if far is None else [(label(o), links.get(o.subject, '')) for o in far],
-        gpus=gpu_table(dataset, titles),
-        pairs=pair_tables(dataset, context.pipeline),
-        lost=lost_sentence(dataset),
-        failures=_failures(dataset, titles),
-        cached=dataset.outcomes.get('cached', 0),
-        elsewhere=elsewhere(dataset, context.elsewhere),
-        policies=policies(dataset) if was_seen(dataset) else [],
+        gpus=gpu_table(total, dataset.kinds, titles),
+        pairs=pair_tables(dataset.pipelines),
+        lost=lost_sentence(total),
+        failures=[(one, titles.get(one.stage, one.stage or one.node)) for one in dataset.failures],
+        failed=sum(total.outcomes.get(outcome, 0) for outcome in LOST),
+        cached=total.outcomes.get('cached', 0),
+        elsewhere=elsewhere(total, context.elsewhere),
+        policies=policies(total) if was_seen(total) else [],
         balances=_balances(context, context.runs),
-        timelines=_timelines(context.runs, shares, titles),
+        timelines=_timelines(context.drawn or context.runs, shares, titles),
         downloads=_downloads(tables),
-        methods=methods(dataset, context),
-        bibtex=bibtex(citations(dataset, context)),
+        methods=methods(total, context),
+        bibtex=bibtex(citations(total, context)),
     )
 
 
-def _failures(dataset: Summary, titles: Mapping[str, str]) -> list[tuple[str, str, str, Entry]]:
-    """Subject, session, stage and entry of what failed or was killed."""
-    entries = [line.share.entry for line in dataset.lines]
-    return [
-        (one.subject, one.session, titles.get(one.stage, one.stage or one.node), one)
-        for one in entries
-        if one.outcome in {'failed', 'killed'}
-    ]
-
-
-def _whole(summaries: Sequence[Summary], shares: Iterable[Share], subject: str) -> Summary | None:
+def _whole(summaries: Sequence[Summary], subject: str) -> Summary | None:
     """All sessions together; the assumptions are those of the first."""
     if len(summaries) <= 1:
         return summaries[0] if summaries else None
     footprint = summaries[0].footprint
-    return summarise(shares, footprint.intensity, footprint.pue, subject=subject)
+    lines = [line for summary in summaries for line in summary.lines]
+    return of_lines(lines, footprint.intensity, footprint.pue, subject=subject)
+
+
+def _sights(runs: Iterable[Entry]) -> list[Sight]:
+    return [sight(reading) for run in runs for reading in run.readings]
 
 
 def _of_run(run: Entry, entry: Entry) -> bool:
@@ -205,12 +224,27 @@ def _balances(context: Context, runs: Sequence[Entry], subject: str = '') -> lis
     ]
 
 
+def largest(runs: Iterable[Entry]) -> list[Entry]:
+    """The runs that are shown over time: those that used the most, in order of start.
+
+    Parameters
+    ----------
+    runs : iterable of Entry
+
+    Returns
+    -------
+    list of Entry
+    """
+    used = sorted(runs, key=lambda run: -sum(r.joules or 0.0 for r in run.readings))
+    return sorted(used[:MOST_DRAWN], key=lambda run: run.started)
+
+
 def _timelines(
-    runs: Sequence[Entry], shares: Sequence[Share], titles: Mapping[str, str], subject: str = ''
+    runs: Iterable[Entry], shares: Sequence[Share], titles: Mapping[str, str], subject: str = ''
 ) -> list[tuple[Entry, str]]:
-    largest = sorted(runs, key=lambda run: -sum(r.joules or 0.0 for r in run.readings))
-    drawn = sorted(largest[:MOST_DRAWN], key=lambda run: run.started)
-    return [(run, draw.timeline(run, shares, subject=subject, titles=titles)) for run in drawn]
+    return [
+        (run, draw.timeline(run, shares, subject=subject, titles=titles)) for run in largest(runs)
+    ]
 
 
 def _picture(svg: str) -> str:
@@ -218,16 +252,25 @@ def _picture(svg: str) -> str:
     return 'data:image/svg+xml,' + quote(svg, safe="/:;=,+()!*@$?&' \t")
 
 
-def _downloads(tables: Mapping[str, str]) -> list[tuple[str, str, str]]:
+def _downloads(tables: Mapping[str, Download]) -> list[tuple[str, str, str]]:
     """Name, address and size; large files are linked rather than embedded."""
-    small = sum(map(len, tables.values())) <= MOST_EMBEDDED
     rows = []
-    for name, text in tables.items():
-        raw = text.encode()
-        kind = 'application/json' if name.endswith('.json') else 'text/tab-separated-values'
-        embedded = f'data:{kind};charset=utf-8;base64,{base64.b64encode(raw).decode()}'
-        rows.append((name, embedded if small else quote(name), f'{len(raw) / 1000:.1f} kB'))
+    left = MOST_EMBEDDED
+    for name, file in tables.items():
+        address = quote(name)
+        if file.text is not None and file.size <= left:
+            left -= file.size
+            coded = base64.b64encode(file.text.encode()).decode()
+            address = f'data:{_KINDS[name.rpartition(".")[2]]};charset=utf-8;base64,{coded}'
+        rows.append((name, address, _size(file.size)))
     return rows
+
+
+_KINDS = {'json': 'application/json', 'tsv': 'text/tab-separated-values', 'csv': 'text/csv'}
+
+
+def _size(count: int) -> str:
+    return f'{count / 1e6:.1f} MB' if count >= 1e6 else f'{count / 1e3:.1f} kB'
 
 
 def _render(template: str, context: Context, **values: object) -> str:

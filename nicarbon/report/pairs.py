@@ -6,15 +6,14 @@ better than either: errors that they have in common are not in it.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from ..quantity import ENERGY
-from ..stage import Stage
-from ..summary import Line, Summary, summarise
-from .numbers import Number, Spread, busy_seconds, duration, label, scale, spread_of
+from ..spread import Spread, spread_of
+from ..summary import Summary
+from .numbers import Number, duration, label, scale
 
 __all__ = ['PairRow', 'PairTable', 'pair_tables']
 
@@ -52,27 +51,28 @@ class PairTable:
     left_out: int
 
 
-def pair_tables(dataset: Summary, pipeline: Sequence[Stage]) -> list[PairTable]:
+def pair_tables(pipelines: Mapping[str, Sequence[Summary]]) -> list[PairTable]:
     """A table for each two pipelines that processed the same sessions from start to end.
 
     Parameters
     ----------
-    dataset : Summary
-    pipeline : sequence of Stage
-        Stages of all pipelines of which any ran.
+    pipelines : mapping of {str : sequence of Summary}
+        By tool its stages, one per session.
 
     Returns
     -------
     list of PairTable
         Empty where no session was processed by two of them.
     """
-    tools = {stage.key: stage.tool for stage in pipeline}
-    groups: dict[str, dict[tuple[str, str], list[Line]]] = defaultdict(lambda: defaultdict(list))
-    for line in dataset.lines:
-        entry = line.share.entry
-        if entry.stage in tools and entry.subject:
-            groups[tools[entry.stage]][entry.subject, entry.session].append(line)
-    whole = {tool: _complete(groups[tool], dataset) for tool in NAMES if tool in groups}
+    whole = {
+        tool: {
+            (one.subject, one.session): one
+            for one in pipelines[tool]
+            if one.complete and one.footprint.joules
+        }
+        for tool in NAMES
+        if tool in pipelines
+    }
     tables = []
     for first, second in combinations(whole, 2):
         both = sorted(whole[first].keys() & whole[second].keys())
@@ -82,30 +82,17 @@ def pair_tables(dataset: Summary, pipeline: Sequence[Stage]) -> list[PairTable]:
     return tables
 
 
-def _complete(
-    groups: Mapping[tuple[str, str], list[Line]], dataset: Summary
-) -> dict[tuple[str, str], Summary]:
-    grid, pue = dataset.footprint.intensity, dataset.footprint.pue
-    found = {
-        (subject, session): summarise(
-            (line.share for line in lines), grid, pue, subject=subject, session=session
-        )
-        for (subject, session), lines in groups.items()
-    }
-    return {key: one for key, one in found.items() if one.complete and one.footprint.joules}
-
-
 def _table(first: str, second: str, pairs: Sequence[tuple[Summary, Summary]]) -> PairTable:
     joules = [one.footprint.joules for pair in pairs for one in pair]
     unit = scale(joules, ENERGY)
     ratios = [b.footprint.joules / a.footprint.joules for a, b in pairs]
-    times = [_wall(b) / _wall(a) for a, b in pairs]
+    times = [b.busy_seconds / a.busy_seconds for a, b in pairs]
     rows = [
         PairRow(
             label(a),
-            duration(_wall(a)),
+            duration(a.busy_seconds),
             unit.energy(a.footprint),
-            duration(_wall(b)),
+            duration(b.busy_seconds),
             unit.energy(b.footprint),
             f'{ratio:.2g}',
         )
@@ -119,10 +106,6 @@ def _table(first: str, second: str, pairs: Sequence[tuple[Summary, Summary]]) ->
     return PairTable(
         *names, unit.unit, sentence, tuple(rows[:MOST_ROWS]), max(0, len(rows) - MOST_ROWS)
     )
-
-
-def _wall(one: Summary) -> float:
-    return busy_seconds(line.share.entry for line in one.lines)
 
 
 def _ratio(spread: Spread | None) -> str:

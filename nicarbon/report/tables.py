@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..account import Footprint, account, total
+from ..account import Footprint, account
 from ..quantity import CARBON, ENERGY
 from ..share import POLICIES
-from ..summary import Line, Summary
+from ..summary import Kind, Line, Summary
 from .numbers import (
     Number,
     Scale,
-    busy_seconds,
     carbon_number,
     duration,
     energy_number,
@@ -23,7 +21,6 @@ from .numbers import (
     label,
     overall,
     scale,
-    spread_of,
     unusual,
     was_seen,
 )
@@ -102,12 +99,11 @@ def stage_table(summary: Summary, titles: Mapping[str, str]) -> StageTable:
     grams = scale([footprint.grams for footprint in seen], CARBON)
     lines = in_order(summary.lines, titles)
     rows = tuple(_stage_row(line, titles, energy, grams) for line in lines)
-    entries = [line.share.entry for line in summary.lines]
     last = StageRow(
         title='All stages',
         outcome='',
-        wall=duration(sum(entry.seconds for entry in entries)),
-        cpu=duration(sum(entry.cpu_seconds for entry in entries)),
+        wall=duration(summary.seconds),
+        cpu=duration(summary.cpu_seconds),
         cores='',
         cell=_cell(summary.footprint if is_known(summary) else None, energy, grams),
         tier=seen_as(overall(summary)),
@@ -195,62 +191,37 @@ class KindsTable:
     rows: tuple[KindRow, ...]
 
 
-def kinds_table(dataset: Summary, order: Sequence[str], titles: Mapping[str, str]) -> KindsTable:
+def kinds_table(kinds: Sequence[Kind], titles: Mapping[str, str]) -> KindsTable:
     """One row per kind of stage: its total, and its median over those that ended well.
 
     Parameters
     ----------
-    dataset : Summary
-    order : sequence of str
-        Stage names in pipeline order.
+    kinds : sequence of Kind
+        In pipeline order.
     titles : mapping of {str : str}
 
     Returns
     -------
     KindsTable
     """
-    groups: dict[str, list[Line]] = {name: [] for name in order}
-    for line in dataset.lines:
-        groups.setdefault(line.share.entry.stage, []).append(line)
-    groups = {name: lines for name, lines in groups.items() if lines}
-    sums = [_sum(lines) for lines in groups.values()]
-    energy = scale([one.joules for one in sums if one], ENERGY)
-    grams = scale([one.grams for one in sums if one], CARBON)
-    spreads = [spread_of(_well(lines)) for lines in groups.values()]
-    middle = scale([spread.median for spread in spreads if spread], ENERGY)
+    seen = [kind.total.footprint for kind in kinds if was_seen(kind.total)]
+    energy = scale([one.joules for one in seen], ENERGY)
+    grams = scale([one.grams for one in seen], CARBON)
+    middle = scale([kind.typical.median for kind in kinds if kind.typical], ENERGY)
     rows = []
-    for (name, lines), one, spread in zip(groups.items(), sums, spreads, strict=True):
-        number = middle.number(spread.median, spread.low, spread.high) if spread else None
+    for kind in kinds:
+        spread, total = kind.typical, kind.total
         rows.append(
             KindRow(
-                titles.get(name, name or 'unnamed'),
-                _counts(Counter(line.share.entry.outcome for line in lines)),
-                duration(sum(line.share.entry.seconds for line in lines)),
-                _cell(one, energy, grams),
-                number,
+                titles.get(kind.stage, kind.stage or 'unnamed'),
+                _counts(total.outcomes),
+                duration(total.seconds),
+                _cell(total.footprint if was_seen(total) else None, energy, grams),
+                middle.number(spread.median, spread.low, spread.high) if spread else None,
                 spread.name if spread else '',
             )
         )
     return KindsTable(energy.unit, grams.unit, middle.unit, tuple(rows))
-
-
-def _well(lines: Sequence[Line]) -> list[float]:
-    """Joules of the stages that ran to their end and were seen."""
-    return [
-        line.footprint.joules
-        for line in lines
-        if line.footprint is not None and line.share.entry.outcome == 'ran'
-    ]
-
-
-def _sum(lines: Sequence[Line]) -> Footprint | None:
-    """Footprint of several lines; None when no meter saw any of them."""
-    spent = [line for line in lines if line.share.tier is not None]
-    if not spent or spent[0].footprint is None:
-        return None
-    footprint = spent[0].footprint
-    pairs = [(line.share.joules['reserved'], line.share.u_rel) for line in spent]
-    return total(pairs, footprint.intensity, footprint.pue)
 
 
 def _counts(outcomes: Mapping[str, int]) -> str:
@@ -316,9 +287,7 @@ def subjects_table(subjects: Sequence[Summary], links: Mapping[str, str]) -> Sub
 def _subject_row(
     summary: Summary, link: str, far: set[str], energy: Scale, grams: Scale
 ) -> SubjectRow:
-    entries = [line.share.entry for line in summary.lines]
-    lost = summary.lost
-    wall, cpu = busy_seconds(entries), sum(entry.cpu_seconds for entry in entries)
+    lost, wall, cpu = summary.lost, summary.busy_seconds, summary.cpu_seconds
     return SubjectRow(
         label(summary),
         link,

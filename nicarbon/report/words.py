@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ..account import PUE, Intensity
 from ..quantity import carbon, energy
+from ..spread import Spread
 from ..summary import Summary
 from .methods import intensity_text
-from .numbers import Spread, percent, was_seen
+from .numbers import percent, was_seen
 
 __all__ = ['POLICIES', 'coverage', 'grid_name', 'headline', 'lost_sentence', 'pue_name', 'seen_as']
 
@@ -45,7 +46,7 @@ def headline(total: Summary, who: str, spread: Spread | None = None) -> str:
     -------
     str
     """
-    if not total.lines:
+    if not total.count:
         return f'Nothing is known of {who}: no stage was recorded.'
     if not was_seen(total):
         return _unspent(total, who)
@@ -73,7 +74,7 @@ def _unspent(total: Summary, who: str) -> str:
             f'What reconstructing {who} used is not known: neither meter nor model saw any of '
             f'the {total.unseen} stages that ran.'
         )
-    return f'Nothing new was spent on {who}: all {len(total.lines)} stages came from the cache.'
+    return f'Nothing new was spent on {who}: all {total.count} stages came from the cache.'
 
 
 def _where(intensity: Intensity) -> str:

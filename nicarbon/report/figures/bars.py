@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...quantity import ENERGY
-from ...summary import Line, Summary
+from ...summary import Kind, Line, Summary
 from ..components import component_name, component_order
 from ..numbers import Scale, factor, in_order, label, scale
 from .svg import FAULT, INK, MUTED, RULE, Canvas, component_colour, shorten, ticks
@@ -54,16 +53,13 @@ def stages(summary: Summary, titles: Mapping[str, str] | None = None) -> str:
     return _draw(bars, f'Energy by stage, {label(summary)}')
 
 
-def totals(
-    dataset: Summary, order: Sequence[str] = (), titles: Mapping[str, str] | None = None
-) -> str:
+def totals(kinds: Sequence[Kind], titles: Mapping[str, str] | None = None) -> str:
     """Draw one bar per kind of stage, added up over all subjects.
 
     Parameters
     ----------
-    dataset : Summary
-    order : sequence of str
-        Stage names in pipeline order; others follow as they started.
+    kinds : sequence of Kind
+        In pipeline order.
     titles : mapping of {str : str}, optional
 
     Returns
@@ -71,11 +67,7 @@ def totals(
     str
         SVG.
     """
-    names = dict.fromkeys([*order, *(line.share.entry.stage for line in dataset.lines)])
-    groups: dict[str, list[Line]] = {name: [] for name in names}
-    for line in dataset.lines:
-        groups[line.share.entry.stage].append(line)
-    bars = [_of_group(name, group, titles or {}) for name, group in groups.items() if group]
+    bars = [_of_kind(kind, titles or {}) for kind in kinds]
     return _draw(bars, 'Energy by stage, all together', notes=False)
 
 
@@ -94,22 +86,21 @@ def _of_line(line: Line, titles: Mapping[str, str]) -> _Bar:
     return _Bar(name, line.share.components, joules / u_rel, joules * u_rel, lost, note)
 
 
-def _of_group(name: str, lines: Sequence[Line], titles: Mapping[str, str]) -> _Bar:
-    bars = [_of_line(line, titles) for line in lines]
-    components: Counter[str] = Counter()
-    for bar in bars:
-        components.update(bar.components)
-    notes = Counter(line.share.entry.outcome for line in lines)
-    unseen = sum(line.footprint is None for line in lines)
-    parts = [f'{notes[key]} {key}' for key in ('failed', 'killed', 'cached') if notes[key]]
+def _of_kind(kind: Kind, titles: Mapping[str, str]) -> _Bar:
+    one = kind.total
+    parts = [
+        f'{one.outcomes[key]} {key}'
+        for key in ('failed', 'killed', 'cached')
+        if one.outcomes.get(key)
+    ]
     return _Bar(
-        titles.get(name, name or 'unnamed'),
-        dict(components),
-        sum(bar.low for bar in bars),
-        sum(bar.high for bar in bars),
-        sum(bar.lost for bar in bars),
-        ', '.join(parts + ([f'{unseen} not seen'] if unseen else [])),
-        spared=all(bar.spared for bar in bars),
+        titles.get(kind.stage, kind.stage or 'unnamed'),
+        one.components,
+        one.footprint.joules_low,
+        one.footprint.joules_high,
+        one.lost.joules,
+        ', '.join(parts + ([f'{one.unseen} not seen'] if one.unseen else [])),
+        spared=not one.ran,
     )
 
 

@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...quantity import ENERGY
+from ...spread import Spread, spread_of
 from ...summary import Summary
 from ..numbers import (
     FENCE_LEAST,
     Scale,
-    Spread,
     is_known,
     label,
     scale,
-    spread_of,
     unusual,
 )
 from .svg import FAULT, INK, MUTED, RULE, Canvas, shorten, ticks

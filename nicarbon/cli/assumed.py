@@ -1,0 +1,79 @@
+"""From joules to grams: what was asked for, ready to be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+from ..account import PUE, Intensity
+from ..cohort import Means
+from ..entry import Entry
+from ..grids import Grid, parse
+from .options import Options
+
+__all__ = ['Assumed', 'over']
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """The grid and the facility that joules are accounted with.
+
+    Parameters
+    ----------
+    grid : Grid
+    pue : PUE
+    """
+
+    grid: Grid
+    pue: PUE
+
+    @classmethod
+    def of(cls, options: Options) -> Assumed:
+        """As the options say.
+
+        Raises
+        ------
+        GridError
+            When no table knows the zone.
+        UsageError
+            When the PUE is none.
+        """
+        given = options.pue
+        return cls(parse(options.grid), PUE(1.0, 'unset') if given is None else PUE(given))
+
+    def over(self, entries: Iterable[Entry]) -> Intensity:
+        """What the grid emitted in the time of some entries."""
+        return over(entries, self.grid)
+
+    @property
+    def at(self) -> Callable[[Entry], Intensity] | None:
+        """Tells it of an entry; None where the grid is the same at all times."""
+        return None if self.means is None else lambda entry: over([entry], self.grid)
+
+    @property
+    def means(self) -> Means | None:
+        """Tells it of many at once; None where the grid is the same at all times."""
+        return getattr(self.grid, 'means', None)
+
+
+def over(entries: Iterable[Entry], grid: Grid) -> Intensity:
+    """Intensity of a grid from the first start of entries to their last end.
+
+    Parameters
+    ----------
+    entries : iterable of Entry
+        Without any, the present counts.
+    grid : Grid
+
+    Returns
+    -------
+    Intensity
+    """
+    starts, stops = [], []
+    for entry in entries:
+        started = datetime.fromisoformat(entry.started)
+        starts.append(started)
+        stops.append(started + timedelta(seconds=entry.seconds + entry.suspended_seconds))
+    now = datetime.now(timezone.utc)
+    return grid.over(min(starts, default=now), max(stops, default=now))

@@ -1,0 +1,120 @@
+"""Which ledgers an output folder has, and which of their digests are good."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..digest import DIGEST_VERSION, Span, key_of
+
+__all__ = ['NAME', 'Files', 'Known', 'clusters', 'files_of', 'known', 'runs']
+
+NAME = 'shares.tsv'
+"""Of a digest, in ``logs/<run_id>``."""
+
+Files = Mapping[str, tuple[int, ...]]
+"""Names of ledger files, and how large they are; of checkpoints also when they changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the head of a digest says, without its rows."""
+
+    key: str
+    spans: tuple[Span, ...]
+    subjects: frozenset[str]
+
+
+def runs(out_dir: Path) -> list[str]:
+    """Names of folders with a ledger, oldest first."""
+    try:
+        with os.scandir(out_dir / 'logs') as found:
+            names = sorted(one.name for one in found)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [name for name in names if os.path.isdir(f'{out_dir}/logs/{name}/ledger')]  # noqa: PTH112
+
+
+def files_of(out_dir: Path, name: str) -> Files:
+    """The ledger files of a run."""
+    found: dict[str, tuple[int, ...]] = {}
+    with os.scandir(f'{out_dir}/logs/{name}/ledger') as entries:
+        for one in entries:
+            if one.name.endswith('.jsonl'):
+                found[one.name] = (one.stat().st_size,)
+            elif one.name.endswith('.part'):
+                about = one.stat()
+                found[one.name] = about.st_size, about.st_mtime_ns
+    return found
+
+
+def known(out_dir: Path, name: str, files: Files) -> Known | None:
+    """What the digest of a run says, if it was made of these files by this nicarbon."""
+    try:
+        with open(f'{out_dir}/logs/{name}/{NAME}', encoding='utf-8') as digest:
+            head: dict[str, Any] = json.loads(digest.readline())
+        same = {file: tuple(size) for file, size in head['files'].items()} == files
+        if (head['v'], head['nicarbon']) != (DIGEST_VERSION, __version__) or not same:
+            return None
+        spans = tuple((host, boot, start, stop) for host, boot, start, stop in head['spans'])
+        return Known(head['key'], spans, frozenset(head['subjects']))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # Whatever is wrong with it, it is made again.
+
+
+def clusters(spans: Mapping[str, Iterable[Span]]) -> list[tuple[str, ...]]:
+    """Runs that were on the same host at the same time, gathered.
+
+    Parameters
+    ----------
+    spans : mapping of {str : iterable of Span}
+        By run when it was where.
+
+    Returns
+    -------
+    list of tuple of str
+        Every run once; any two of a tuple overlap, or are joined by others that do.
+
+    Examples
+    --------
+    >>> clusters({'a': [('h', 'b', 0, 2)], 'b': [('h', 'b', 1, 3)], 'c': [('h', 'b', 3, 4)]})
+    [('a', 'b'), ('c',)]
+    """
+    root = {name: name for name in spans}
+
+    def find(name: str) -> str:
+        while root[name] != name:
+            root[name] = name = root[root[name]]
+        return name
+
+    places: dict[tuple[str, str], list[tuple[float, float, str]]] = defaultdict(list)
+    for name, own in spans.items():
+        for host, boot, start, stop in own:
+            places[host, boot].append((start, stop, name))
+    for times in places.values():
+        times.sort()
+        _, end, first = times[0]
+        for start, stop, name in times[1:]:
+            if start < end:
+                root[find(name)] = find(first)
+            if stop > end or start >= end:
+                end, first = max(end, stop), name
+    found: dict[str, list[str]] = defaultdict(list)
+    for name in spans:
+        found[find(name)].append(name)
+    return [tuple(sorted(names)) for names in found.values()]
+
+
+def is_good(
+    cluster: Iterable[str], about: Mapping[str, Known], files: Mapping[str, Files]
+) -> bool:
+    """Whether the digests of runs that overlap were made of what is there now."""
+    names = list(cluster)
+    key = key_of({name: files[name] for name in names})
+    return all(about[name].key == key for name in names)
