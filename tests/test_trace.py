@@ -7,18 +7,25 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+import report_data as data
 from command import nicarbon
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nicarbon.entry import Window
 from nicarbon.errors import GridError
 from nicarbon.grids import parse
 from nicarbon.grids.constant import Constant
 from nicarbon.grids.exported import read
-from nicarbon.grids.trace import U_FORECAST, U_MARGINAL, U_STEP, Trace, held
+from nicarbon.grids.trace import U_FORECAST, U_MARGINAL, U_STEP, Step, Trace, held
+from nicarbon.report.figures import timeline
+from nicarbon.report.figures.intensity import SHADES, strip
+from nicarbon.report.pages import group_page, subject_page
+from nicarbon.share import share
 
 START = datetime(2024, 1, 1, tzinfo=timezone.utc)
 MAPS = (
@@ -340,3 +347,102 @@ def test_what_is_wrong_is_one_line_on_the_terminal(write: Callable[..., Path]) -
     assert done.returncode == 64
     assert 'line 3: -1 in' in done.stderr
     assert 'Traceback' not in done.stderr
+
+
+PAIR = data.pair()
+BEGUN = datetime.fromisoformat(PAIR[-1].started)
+STEPS = tuple(
+    (BEGUN + timedelta(minutes=n - 1.5), BEGUN + timedelta(minutes=n - 0.5), g)
+    for n, g in enumerate([40.0, 38.0, 35.0, 60.0, 80.0, 75.0, 20.0, 30.0])
+)
+
+
+def powers(watts: float | None = 6.0) -> list[tuple[Window, float | None]]:
+    return [(window, watts) for window in PAIR[-1].windows]
+
+
+class TestStrip:
+    def test_pieces_cover_the_run_once(self) -> None:
+        run = PAIR[-1]
+        pieces = strip(run, powers(), STEPS).pieces
+        assert pieces[0].start == run.start
+        assert pieces[-1].stop == run.windows[-1].stop
+        assert all(a.stop == pytest.approx(b.start) for a, b in pairwise(pieces))
+        # The clock of the host is laid on UTC: half a minute after the start is the second step.
+        assert {p.g_per_kwh for p in pieces if p.stop <= run.start + 30} == {38}
+        assert {p.g_per_kwh for p in pieces if run.start + 30 <= p.start < run.start + 90} == {35}
+
+    def test_the_shade_is_the_product(self) -> None:
+        pieces = strip(PAIR[-1], powers(500.0), STEPS).pieces
+        assert {piece.g_per_hour for piece in pieces if piece.g_per_kwh == 80} == {40.0}
+        grams = sum(p.g_per_hour * (p.stop - p.start) / 3600 for p in pieces if p.g_per_hour)
+        trace = Trace([Step(*step) for step in STEPS], 'FR.csv', 'FR', 'average', 'FR.csv')
+        seconds = PAIR[-1].windows[-1].stop - (PAIR[-1].start or 0.0)
+        mean = trace.over(BEGUN, BEGUN + timedelta(seconds=seconds)).g_per_kwh
+        assert grams == pytest.approx(500 * seconds / 3.6e6 * mean)
+
+    def test_many_steps_are_evened_within_windows(self) -> None:
+        steps = [
+            (
+                BEGUN + timedelta(seconds=n / 4),
+                BEGUN + timedelta(seconds=(n + 1) / 4),
+                30.0 + n % 2,
+            )
+            for n in range(4 * 400)
+        ]
+        varied = [(window, float(n)) for n, (window, _) in enumerate(powers())]
+        pieces = strip(PAIR[-1], varied, steps).pieces
+        assert len(pieces) == len(varied)
+        assert {round(piece.g_per_kwh, 1) for piece in pieces} == {30.5}
+
+    def test_nothing_to_draw(self) -> None:
+        assert strip(PAIR[-1], powers(), ()).height == 0
+        assert strip(PAIR[-1], [], STEPS).words == ''
+        far = [(a + timedelta(days=9), b + timedelta(days=9), g) for a, b, g in STEPS]
+        assert strip(PAIR[-1], powers(), far).pieces == ()
+
+
+class TestTimeline:
+    def test_is_as_before_without_a_trace(self) -> None:
+        shares = share(PAIR).shares
+        assert timeline(PAIR[-1], shares) == timeline(PAIR[-1], shares, steps=())
+        assert 'grid' not in timeline(PAIR[-1], shares)
+
+    def test_tells_the_grid(self) -> None:
+        svg = timeline(PAIR[-1], share(PAIR).shares, steps=STEPS)
+        root = ET.fromstring(svg)
+        assert 'The grid emitted between 20 and 80 g/kWh' in (root[1].text or '')
+        assert 'mgCO2e per hour at most' in (root[1].text or '')
+        words = ' '.join(root.itertext())
+        assert 'grid (g/kWh)' in words
+        assert 'shade: power × grid, up to ' in words
+        assert all(shade in svg for shade in SHADES)
+        assert svg == timeline(PAIR[-1], share(PAIR).shares, steps=STEPS)
+        assert 'nan' not in svg
+
+    def test_where_no_power_was_seen_there_is_no_product(self) -> None:
+        run = data.blind(PAIR[-1])
+        svg = timeline(run, share(PAIR).shares, steps=STEPS)
+        words = ' '.join(ET.fromstring(svg).itertext())
+        assert 'No power was seen during this run. The grid emitted between' in words
+        assert 'shade' not in words
+        assert not any(shade in svg for shade in SHADES)
+
+    def test_a_grid_that_emits_nothing(self) -> None:
+        steps = [(start, stop, 0.0) for start, stop, _ in STEPS]
+        svg = timeline(PAIR[-1], share(PAIR).shares, steps=steps)
+        assert 'The grid emitted between 0 and 0 g/kWh.' in svg
+        assert 'nan' not in svg
+
+    def test_pages_draw_it_and_say_so(self) -> None:
+        dataset, subjects, sharing = data.summaries(PAIR)
+        context = data.context(PAIR, sharing, steps=STEPS)
+        for page in (
+            group_page(dataset, subjects, {}, context, tables={}),
+            subject_page([subjects[0]], {}, context),
+        ):
+            assert 'grid (g/kWh)' in page
+            assert 'shaded by its product with the power (without the facility)' in page
+        assert 'shaded' not in group_page(
+            dataset, subjects, {}, data.context(PAIR, sharing), tables={}
+        )

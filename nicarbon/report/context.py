@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from ..account import Intensity
 from ..entry import Entry
@@ -60,6 +61,9 @@ class Context:
         Name and version of each package that did the work.
     elsewhere : tuple of Intensity
         Other grids under which the same joules are shown.
+    steps : tuple of (datetime, datetime, float)
+        What the grid emitted over time, if that is known: start and stop, aware, and grams
+        of CO2e per kWh between them, in order of time. Drawn below the power.
     """
 
     title: str
@@ -75,6 +79,7 @@ class Context:
     pipeline: tuple[Stage, ...] = field(default_factory=lambda: stages('structural'))
     versions: tuple[tuple[str, str], ...] = ()
     elsewhere: tuple[Intensity, ...] = ()
+    steps: tuple[tuple[datetime, datetime, float], ...] = ()
 
     @property
     def titles(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -101,7 +102,7 @@ def subject_page(
         elsewhere=elsewhere(total, context.elsewhere) if total else [],
         policies=policies(total) if total and was_seen(total) else [],
         balances=_balances(context, runs, subject),
-        timelines=_timelines(runs, shares, titles, subject),
+        timelines=_timelines(context, runs, shares, subject),
         pictures=[(title, _picture(svg)) for title, svg in figures.items()],
         methods=methods(total, context) if total else '',
         bibtex=bibtex(citations(total, context)) if total else '',
@@ -165,7 +166,7 @@ def group_page(
         elsewhere=elsewhere(dataset, context.elsewhere),
         policies=policies(dataset) if was_seen(dataset) else [],
         balances=_balances(context, context.runs),
-        timelines=_timelines(context.runs, shares, titles),
+        timelines=_timelines(context, context.runs, shares),
         downloads=_downloads(tables),
         methods=methods(dataset, context),
         bibtex=bibtex(citations(dataset, context)),
@@ -206,11 +207,14 @@ def _balances(context: Context, runs: Sequence[Entry], subject: str = '') -> lis
 
 
 def _timelines(
-    runs: Sequence[Entry], shares: Sequence[Share], titles: Mapping[str, str], subject: str = ''
+    context: Context, runs: Sequence[Entry], shares: Sequence[Share], subject: str = ''
 ) -> list[tuple[Entry, str]]:
     largest = sorted(runs, key=lambda run: -sum(r.joules or 0.0 for r in run.readings))
     drawn = sorted(largest[:MOST_DRAWN], key=lambda run: run.started)
-    return [(run, draw.timeline(run, shares, subject=subject, titles=titles)) for run in drawn]
+    timeline = partial(
+        draw.timeline, shares=shares, subject=subject, titles=context.titles, steps=context.steps
+    )
+    return [(run, timeline(run)) for run in drawn]
 
 
 def _picture(svg: str) -> str:
