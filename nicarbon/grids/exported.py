@@ -43,7 +43,7 @@ _TIMES = (
     'start', 'time', 'date',
 )  # fmt: skip
 _ZONES = ('zone id', 'zone', 'ba', 'region', 'zone name')
-_NOTHING = {'', '-', 'na', 'n/a', 'nan', 'null', 'none'}
+_NOTHING = {'', '-', 'na', 'n/a', 'nan', 'nd', 'null', 'none'}
 
 
 @dataclass(frozen=True, slots=True)
