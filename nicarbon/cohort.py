@@ -2,25 +2,22 @@
 
 Rows come from :mod:`nicarbon.digest`, are accounted for column by column, and added up by
 stage, by subject, by pipeline. The sums are the same :class:`~nicarbon.summary.Summary` as that
-of a few stages held one by one. Polars does the work: see ``benchmarks/scale.py``.
+of a few stages held one by one. See :mod:`nicarbon.columns`.
 """
 
 from __future__ import annotations
 
-import io
-import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from . import sidecar
 from .account import PUE, Intensity, Sums
-from .digest import COLUMNS, KINDS, TIERS
+from .columns import frame, times
+from .digest import KINDS, TIERS
 from .phases import Phase, Phases
-from .quantity import JOULES_PER_KWH
 from .share import POLICIES
 from .sights import Sight, merged
 from .spread import Spread, spread_of
@@ -28,44 +25,12 @@ from .stage import Stage
 from .summary import LOST, Dataset, Failure, Kind, Summary
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from polars import DataFrame, Expr
 
-__all__ = ['Cohort', 'Means', 'Parts', 'accounted', 'frame', 'tsv', 'with_means']
+__all__ = ['Cohort', 'Parts']
 
 FAILURES = 100
 """Stages that failed or were killed which are told one by one; the others are counted."""
-
-TABLE = tuple(sidecar.COLUMNS)
-_TIMES = ('duration', 'cpu_time')
-
-Means = Callable[[Any, Any], 'tuple[NDArray[Any], NDArray[Any], NDArray[Any]]']
-"""Mean intensities and their bounds, in g/kWh, between starts and stops in POSIX seconds."""
-
-
-def frame(rows: str) -> DataFrame:
-    """Rows of digests as columns.
-
-    Parameters
-    ----------
-    rows : str
-        Tab-separated, as :class:`nicarbon.digest.Digest` has them.
-
-    Returns
-    -------
-    polars.DataFrame
-        Columns of :data:`nicarbon.digest.COLUMNS`; texts are never null but for ``tier``.
-    """
-    import polars as pl
-
-    schema = {name: pl.String if kind is str else pl.Float64 for name, kind in COLUMNS.items()}
-    if not rows:
-        return pl.DataFrame(schema=schema)
-    table = pl.read_csv(
-        io.BytesIO(rows.encode()), separator='\t', has_header=False, schema=schema, quote_char=None
-    )
-    texts = [name for name, kind in COLUMNS.items() if kind is str and name != 'tier']
-    return table.with_columns(pl.col(texts).fill_null(''))
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +178,7 @@ class Parts:
 
         kept = [name for name in rows.columns if name not in _DROPPED]
         if not rows.is_empty() and 'g_per_kwh' in rows.columns:
-            starts, stops = _times(rows)
+            starts, stops = times(rows)
             self._ends += [starts.min(), stops.max()]
         place = pl.concat_str('host', 'boot_id', separator='\t').hash().alias('place')
         self._tables.append(rows.select(*kept, place))
@@ -397,98 +362,3 @@ def _phases(row: Mapping[str, Any], intensity: Intensity, pue: PUE) -> Phases:
         row['gpu_time'],
         row['gpu_open'],
     )
-
-
-def with_means(rows: DataFrame, means: Means) -> DataFrame:
-    """Rows with what the grid emitted in the time of each.
-
-    Parameters
-    ----------
-    rows : polars.DataFrame
-        As :func:`frame` makes it.
-    means : Means
-
-    Returns
-    -------
-    polars.DataFrame
-        With ``g_per_kwh``, ``g_low`` and ``g_high``.
-    """
-    import polars as pl
-
-    told = dict(zip(('g_per_kwh', 'g_low', 'g_high'), means(*_times(rows)), strict=True))
-    return rows.with_columns(**{name: pl.Series(values) for name, values in told.items()})
-
-
-def _times(rows: DataFrame) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Starts and ends in POSIX seconds."""
-    import polars as pl
-
-    began = pl.col('started').str.to_datetime(time_zone='UTC', time_unit='us')
-    start = rows.select(began.dt.epoch('us') / 1e6).to_series().to_numpy()
-    return start, start + rows['duration'].to_numpy()
-
-
-def accounted(rows: DataFrame, intensity: Intensity | None, pue: PUE) -> DataFrame:
-    """Rows as they stand in ``group_carbon.tsv``.
-
-    Parameters
-    ----------
-    rows : polars.DataFrame
-        As :func:`frame` makes it, maybe with ``g_per_kwh``, ``g_low`` and ``g_high``.
-    intensity : Intensity or None
-        For rows without.
-    pue : PUE
-
-    Returns
-    -------
-    polars.DataFrame
-        Columns of :data:`nicarbon.sidecar.COLUMNS`.
-    """
-    import polars as pl
-
-    if intensity is not None:
-        rows = rows.with_columns(
-            g_per_kwh=pl.lit(intensity.g_per_kwh),
-            g_low=pl.lit(intensity.low),
-            g_high=pl.lit(intensity.high),
-        )
-    energy, u_rel, g = pl.col('energy'), pl.col('u_rel'), pl.col('g_per_kwh')
-    grams = energy / JOULES_PER_KWH * pue.value * g
-
-    def reach(ratio: Expr) -> Expr:
-        # A grid of no emissions has no interval below.
-        known = pl.when(ratio.is_finite()).then(ratio).otherwise(1.0)
-        return (u_rel.log() ** 2 + math.log(pue.u_rel) ** 2 + known.log() ** 2).sqrt().exp()
-
-    # Killed before its first window had ended: nobody knows for how long it ran.
-    timed = pl.col('start').is_not_null() | (pl.col('outcome') != 'killed')
-    return rows.select(
-        **{name: pl.col(name) for name in TABLE if name in COLUMNS and name not in _TIMES},
-        **{name: pl.when(timed).then(pl.col(name)) for name in _TIMES},
-        energy_low=energy / u_rel,
-        energy_high=energy * u_rel,
-        carbon=grams,
-        carbon_low=grams / reach(g / pl.col('g_low')),
-        carbon_high=grams * reach(pl.col('g_high') / g),
-    ).select(TABLE)
-
-
-def tsv(table: DataFrame) -> str:
-    """Tab-separated text without a header, as BIDS wants it, six digits of each number.
-
-    Parameters
-    ----------
-    table : polars.DataFrame
-
-    Returns
-    -------
-    str
-    """
-    import polars as pl
-    import polars.selectors as cs
-
-    texts = cs.string()
-    return table.with_columns(
-        cs.float().round_sig_figs(6),
-        pl.when(texts == '').then(None).otherwise(texts).name.keep(),
-    ).write_csv(separator='\t', null_value='n/a', include_header=False, quote_style='never')

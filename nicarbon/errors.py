@@ -4,7 +4,7 @@
 
     NicarbonError                1   some participant or report failed
     ├── UsageError              64   options that contradict each other or make no sense
-    │   └── GridError           64   an electricity zone that no table knows
+    │   └── GridError           64   a zone, or a trace, that tells no intensity
     ├── InputError              66   an input that is not there or cannot be read
     │   ├── BIDSError           16   the folder is not a BIDS dataset
     │   ├── LevelError          17   an analysis level other than participant and group
@@ -84,7 +84,11 @@ class UsageError(NicarbonError):
 
 
 class GridError(UsageError):
-    """Raised when an electricity zone is not in any table; lists the nearest names."""
+    """Raised when no intensity can be told.
+
+    For a zone that is in no table (lists the nearest names), a trace that cannot be read
+    (names the line), or a time that a trace does not cover (names what it covers).
+    """
 
 
 class InputError(NicarbonError):

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from itertools import pairwise
 
 from values import replace
 
 from nicarbon.account import PUE, Intensity
+from nicarbon.cohort import Cohort, Parts
+from nicarbon.columns import frame
+from nicarbon.digest import Digest, digests, shared
 from nicarbon.entry import Command, Entry, Reading, Window
 from nicarbon.host import Host
-from nicarbon.report.pages import Context, Option
+from nicarbon.report.pages import Context, Download, Option, group_page
 from nicarbon.share import Sharing, share
 from nicarbon.stage import stages
-from nicarbon.summary import Summary, summarise
+from nicarbon.summary import LOST, Dataset, Failure, Summary, kinds, summarise
 
 QUEBEC = Intensity(
     30.0, 15.0, 60.0, 'CA-QC', '2023-01-01', '2023-12-31', 'average, lifecycle', 'CodeCarbon'
@@ -201,6 +204,37 @@ def summaries(
         for key in keys
     ]
     return summarise(sharing.shares, intensity, pue), parts, sharing
+
+
+def cohort(
+    entries: Sequence[Entry], intensity: Intensity = QUEBEC, pue: PUE | None = None
+) -> Cohort:
+    """The same in columns, as it comes back from disk."""
+    ledgers = {'r': entries}
+    _, sharing = shared(ledgers)
+    one = Digest.read(digests(ledgers, sharing, {})['r'].text('0', {}))
+    parts = Parts()
+    parts.add(frame(one.rows))
+    return parts.cohort(intensity, pue or PUE(1.0, 'unset'), one.sights, one.weights)
+
+
+def group(
+    total: Summary,
+    people: Sequence[Summary],
+    links: Mapping[str, str],
+    context: Context,
+    tables: Mapping[str, str],
+) -> str:
+    """The page of a dataset whose stages are at hand."""
+    entries = [line.share.entry for line in total.lines]
+    names = [field.name for field in fields(Failure)]
+    lost = [Failure(*(getattr(one, n) for n in names)) for one in entries if one.outcome in LOST]
+    dataset = Dataset(total, people, kinds(total, context.titles), {}, lost)
+    return group_page(
+        dataset, links, context,
+        shares=[line.share for line in total.lines],
+        tables={name: Download.of(text) for name, text in tables.items()},
+    )  # fmt: skip
 
 
 def context(entries: Sequence[Entry], sharing: Sharing, **changes: object) -> Context:

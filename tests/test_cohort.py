@@ -8,26 +8,18 @@ from dataclasses import fields, is_dataclass
 import pytest
 import report_data
 from hypothesis import given, settings
+from report_data import cohort
 from shares import machines
 
 from nicarbon.account import PUE
-from nicarbon.cohort import Cohort, Parts, accounted, frame, tsv
-from nicarbon.digest import Digest, digests, key_of, shared
+from nicarbon.cohort import Parts
+from nicarbon.columns import accounted, frame
+from nicarbon.digest import digests, key_of, shared
 from nicarbon.sidecar import row
 from nicarbon.summary import Summary, summarise
 
 UNSET = PUE(1.0, 'unset')
 GRID = report_data.QUEBEC
-
-
-def cohort(entries, intensity=GRID, pue=UNSET) -> Cohort:
-    ledgers = {'r': entries}
-    _, sharing = shared(ledgers)
-    one = digests(ledgers, sharing, {})['r']
-    one = Digest.read(one.text('0', {}))  # As it comes back from disk.
-    parts = Parts()
-    parts.add(frame(one.rows))
-    return parts.cohort(intensity, pue, one.sights, one.weights)
 
 
 def by_hand(entries, pue=UNSET, **labels) -> Summary:

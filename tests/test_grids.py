@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 
@@ -10,10 +11,20 @@ from nicarbon.errors import GridError
 from nicarbon.grids import parse
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
+TRACE = 'FR_2026_hourly.csv'
 
 
+@pytest.fixture
+def _trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / TRACE).write_text(
+        'datetime (UTC),g_per_kwh\n2025-12-31 23:00,30\n2026-01-01 00:00,30\n'
+    )
+
+
+@pytest.mark.usefixtures('_trace')
 @pytest.mark.parametrize(
-    'text', [None, 'world', '30', '0', 'FR', 'fra', 'GB', 'CA-QC', 'US-CA', 'SE3', 'CN-BJ']
+    'text', [None, 'world', '30', '0', 'FR', 'fra', 'GB', 'CA-QC', 'US-CA', 'SE3', 'CN-BJ', TRACE]
 )
 def test_the_contract_of_a_grid(text: str | None) -> None:
     intensity = parse(text).over(NOW, NOW)
@@ -22,6 +33,10 @@ def test_the_contract_of_a_grid(text: str | None) -> None:
     assert intensity.source
     assert intensity.kind
     assert (intensity.tier == 'assumed') == (text in {None, 'world'})
+    whole = parse(text).whole()
+    # Of all grids, a trace alone knows times.
+    assert whole == intensity or text == TRACE
+    assert whole.g_per_kwh == intensity.g_per_kwh
 
 
 def test_a_province_is_not_its_country() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from report_data import cohort
 from shares import entry
 from values import replace
 
@@ -10,21 +11,20 @@ from nicarbon.account import PUE
 from nicarbon.entry import Entry, Window
 from nicarbon.grids import parse
 from nicarbon.report.pairs import pair_tables
-from nicarbon.share import share
 from nicarbon.stage import every
-from nicarbon.summary import summarise
 
+STARTED = '2026-01-01T00:00:00+00:00'
 GRID = parse('30').over(None, None)
 
 
 def stage(name: str, subject: str, start: float, joules: float, number: int, **more) -> Entry:
     window = Window(start, joules / 10, joules / 20, joules / 20, (joules,))
-    return replace(entry('node', [window], 4.0, number), stage=name, subject=subject, **more)
+    one = entry('node', [window], 4.0, number)
+    return replace(one, stage=name, subject=subject, started=STARTED, **more)
 
 
 def tables(*entries: Entry):
-    dataset = summarise(share(entries).shares, GRID, PUE())
-    return pair_tables(dataset, every())
+    return pair_tables(cohort(entries, GRID, PUE()).dataset(every()).pipelines)
 
 
 def both(subject: str, number: int, ratio: float) -> list[Entry]:

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / 'nicarbon'
 VALUES = {'entry', 'series', 'errors', 'stage', 'ledger', 'quantity', 'timeline', 'charge'}
 VALUES |= {'overhead', 'complete', 'split', 'share', 'account', 'summary', 'programs'}
 VALUES |= {'complexity'}
-VALUES |= {'gpu', 'phases', 'pieces'}
+VALUES |= {'gpu', 'line', 'phases', 'pieces', 'sights', 'spread'}
 SEEING = {'checkpoint', 'sampler', 'entry', 'series', 'errors', 'ledger', 'host', 'meters'}
 SEEING |= {'cputime'}
 SEEING |= {'watch'}
@@ -77,11 +77,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     'split': {'account', 'charge', 'complete', 'entry', 'gpu', 'overhead', 'timeline'},
     'share': {'entry', 'errors', 'gpu', 'series', 'timeline', 'split'},
     'account': {'entry', 'errors', 'quantity'},
-    'summary': {'entry', 'share', 'account'},
+    'line': {'account', 'share'},
+    'sights': {'entry'},
+    'spread': set(),
+    'summary': {'account', 'entry', 'line', 'phases', 'series', 'share', 'sights', 'spread'},
+    'digest': {'entry', 'host', 'ledger', 'phases', 'pieces', 'series', 'share', 'sights'},
+    'columns': {'account', 'digest', 'quantity', 'sidecar'},
+    'cohort': VALUES | {'columns', 'digest'},
     'grids': {'errors', 'account'},
     'bids': {'entity', 'entry', 'errors', 'stage', 'account'},
     'scenario': {'account', 'errors', 'phases', 'quantity', 'summary'},
-    'phases': {'account', 'gpu', 'share', 'split', 'summary'},
+    'phases': {'account', 'gpu', 'line', 'share', 'split'},
     'programs': {'charge', 'entry', 'series', 'share'},
     'sidecar': {
         'account',
@@ -100,6 +106,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 ALONE: dict[str, set[str]] = {
     'nipype': {'aware', 'instrument', 'interfaces', 'workflows', 'cli'},
+    'polars': {'cohort', 'columns'},
     'psutil': {'meters', 'cputime', 'cli'},
     'pynvml': {'meters'},
     'codecarbon': {'processor', 'grids'},

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from ..account import PUE, Intensity
-from ..cohort import Means
+from ..columns import Means
 from ..entry import Entry
 from ..grids import Grid, parse
+from ..grids.trace import Step, Trace
 from .options import Options
 
 __all__ = ['Assumed', 'over']
@@ -51,10 +52,18 @@ class Assumed:
         """Tells it of an entry; None where the grid is the same at all times."""
         return None if self.means is None else lambda entry: over([entry], self.grid)
 
+    def steps(self, runs: Iterable[Entry]) -> tuple[Step, ...]:
+        """What the grid emitted while runs lasted, step by step; none where it is the same."""
+        found: dict[Step, None] = {}
+        if isinstance(self.grid, Trace):
+            for run in runs:
+                found |= dict.fromkeys(self.grid.steps(*_period([run])))
+        return tuple(sorted(found))
+
     @property
     def means(self) -> Means | None:
         """Tells it of many at once; None where the grid is the same at all times."""
-        return getattr(self.grid, 'means', None)
+        return self.grid.means if isinstance(self.grid, Trace) else None
 
 
 def over(entries: Iterable[Entry], grid: Grid) -> Intensity:
@@ -70,10 +79,15 @@ def over(entries: Iterable[Entry], grid: Grid) -> Intensity:
     -------
     Intensity
     """
+    return grid.over(*_period(entries))
+
+
+def _period(entries: Iterable[Entry]) -> tuple[datetime, datetime]:
+    """From the first start to the last end."""
     starts, stops = [], []
     for entry in entries:
         started = datetime.fromisoformat(entry.started)
         starts.append(started)
         stops.append(started + timedelta(seconds=entry.seconds + entry.suspended_seconds))
     now = datetime.now(timezone.utc)
-    return grid.over(min(starts, default=now), max(stops, default=now))
+    return min(starts, default=now), max(stops, default=now)

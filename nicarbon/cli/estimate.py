@@ -6,7 +6,6 @@ import json
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +116,7 @@ _OWN = ('scans', 'dataset', 'sessions', 'origin', 'pipeline', 'device', 'configu
 
 
 def _intensity(text: str | None) -> Intensity:
-    now = datetime.now(timezone.utc)
-    return parse(text).over(now, now)
+    return parse(text).whole()
 
 
 def _scans(asked: dict[str, Any]) -> tuple[float, Dataset | None]:

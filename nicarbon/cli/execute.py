@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .. import command, ledger
-from ..account import PUE
 from ..cputime import TreeClock
 from ..entity import label
 from ..errors import OutputError, UsageError
@@ -21,9 +20,10 @@ from ..host import online_cores
 from ..instrument import environment
 from ..pieces import cut
 from ..run import recording, watched
-from ..share import Sharing, share
-from ..summary import Summary, kinds, summarise
+from ..share import share
+from ..summary import kinds, summarise
 from ..watch import Label
+from .assumed import Assumed
 from .choice import Chosen, Parser, choose, flags
 from .screen import Screen
 
@@ -213,7 +213,8 @@ def _tell(folder: Path, out_dir: Path, chosen: Chosen) -> None:
     entries, warnings = ledger.read(folder)
     pieces = [piece for entry in entries for piece in cut(entry)]
     sharing = share(pieces)
-    summary = _summary(sharing, pieces[0].started if pieces else '', chosen)
+    assumed = Assumed.of(chosen.options)
+    summary = summarise(sharing.shares, assumed.over(pieces), assumed.pue, at=assumed.at)
     screen = Screen(sys.stderr)
     for warning in warnings:
         screen.say(warning)
@@ -224,18 +225,6 @@ def _tell(folder: Path, out_dir: Path, chosen: Chosen) -> None:
     same = [f'--{name} {value}' for name, value in values.items() if value is not None]
     again = ' '.join(['nicarbon account', shlex.quote(str(out_dir)), *same])
     screen.say(f'Ledger: {folder}; tables and pages: {again}')
-
-
-def _summary(sharing: Sharing, started: str, chosen: Chosen) -> Summary:
-    from datetime import datetime, timezone
-
-    now = datetime.now(timezone.utc)
-    intensity = parse(chosen.options.grid).over(
-        datetime.fromisoformat(started) if started else now, now
-    )
-    value = chosen.options.pue
-    pue = PUE() if value is None else PUE(value, 'given')
-    return summarise(sharing.shares, intensity, pue)
 
 
 def _say(line: str) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import __version__, ledger
-from ..cohort import Cohort, Parts, accounted, frame, tsv, with_means
+from ..cohort import Cohort, Parts
+from ..columns import accounted, frame, tsv, with_means
 from ..digest import Digest, digests, key_of, shared
 from ..entry import Entry
 from ..errors import InputError

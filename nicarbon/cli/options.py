@@ -278,9 +278,10 @@ class Options:
     grid: str | None = _option(
         '--grid',
         group=CARBON,
-        help='zone of the electricity (FR, CA-QC, US-CA, SE3) or grams of CO2e per kWh; '
-        'by default the world average, marked as assumed',
-        metavar='ZONE|G_PER_KWH',
+        help='zone of the electricity (FR, CA-QC, US-CA, SE3), grams of CO2e per kWh, or a CSV '
+        'file of its carbon intensity over time, as Electricity Maps, NESO, RTE and WattTime '
+        'export it; by default the world average, marked as assumed',
+        metavar='ZONE|G_PER_KWH|TRACE.csv',
     )
     pue: float | None = _option(
         '--pue',

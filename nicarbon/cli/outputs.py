@@ -104,7 +104,7 @@ def write(out_dir: Path, chosen: Chosen, subjects: Iterable[str]) -> Written:
     own = {name for name, about in found.about.items() if about.subjects & wanted}
     beside = {name for cluster in found.clusters if own.intersection(cluster) for name in cluster}
     facts, assumed = read(out_dir, beside), Assumed.of(chosen.options)
-    context = _of_facts(facts, chosen)
+    context = _of_facts(facts, chosen, assumed)
     made = subject_files(facts, wanted, context, assumed)
     shares = [one for one in facts.sharing.shares if one.entry.subject in wanted]
     total = summarise(shares, assumed.over(facts.entries), assumed.pue, at=assumed.at)
@@ -154,7 +154,7 @@ def write_group(out_dir: Path, chosen: Chosen, *, group: bool, remake: Remake) -
     stages = set(gathered.cohort.table['stage'].unique().to_list())
     pipeline = known_pipeline(stages, gathered.versions)
     dataset = gathered.cohort.dataset(pipeline)
-    context = _of_all(out_dir, gathered, pipeline, chosen)
+    context = _of_all(out_dir, gathered, pipeline, chosen, assumed)
     paths = list(_subjects(found, chosen, remake))
     made = _citation(dataset.total, context)
     if group:
@@ -257,7 +257,7 @@ def _together(
 def _write_some(task: tuple[Path, Chosen, frozenset[str], frozenset[str]]) -> list[Path]:
     out_dir, chosen, subjects, names = task
     facts, assumed = read(out_dir, names), Assumed.of(chosen.options)
-    made = subject_files(facts, subjects, _of_facts(facts, chosen), assumed)
+    made = subject_files(facts, subjects, _of_facts(facts, chosen, assumed), assumed)
     if not chosen.options.dry_run:
         _save_all(out_dir, made)
     return [out_dir / name for name in made]
@@ -302,10 +302,11 @@ def scaffold(
     _save(out_dir / 'README.md', bids.README)
 
 
-def _of_facts(facts: Facts, chosen: Chosen) -> Context:
+def _of_facts(facts: Facts, chosen: Chosen, assumed: Assumed) -> Context:
     runs = sorted({entry.run_id for entry in facts.entries})
     return _context(
         chosen,
+        assumed,
         hosts=facts.hosts,
         runs=facts.runs,
         balances=facts.sharing.balances,
@@ -323,10 +324,12 @@ def _of_all(
     gathered: Gathered,
     pipeline: tuple[Stage, ...],
     chosen: Chosen,
+    assumed: Assumed,
 ) -> Context:
     crashes = sorted(out_dir.glob('logs/*/crash-*.txt'))
     return _context(
         chosen,
+        assumed,
         hosts=gathered.hosts,
         runs=gathered.runs,
         balances=gathered.balances,
@@ -342,7 +345,7 @@ def _read_crashes(paths: Iterable[Path]) -> tuple[tuple[str, str], ...]:
     return tuple((path.name, path.read_text('utf-8', errors='replace')) for path in paths)
 
 
-def _context(chosen: Chosen, **known: Any) -> Context:
+def _context(chosen: Chosen, assumed: Assumed, **known: Any) -> Context:
     options = tuple(
         Option(each.name, _shown(getattr(chosen.options, each.name)), chosen.origins[each.name])
         for each in fields(Options)
@@ -354,6 +357,7 @@ def _context(chosen: Chosen, **known: Any) -> Context:
         created=datetime.now(timezone.utc).isoformat(timespec='seconds'),
         options=options,
         elsewhere=tuple(over(known['runs'], parse(zone)) for zone in ELSEWHERE),
+        steps=assumed.steps(largest(known['runs'])),
         **known,
     )
 

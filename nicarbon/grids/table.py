@@ -50,6 +50,10 @@ class World:
 
     def over(self, start: datetime, stop: datetime) -> Intensity:  # noqa: ARG002 - the port's
         """The same for any period."""
+        return self.whole()
+
+    def whole(self) -> Intensity:
+        """The yearly average."""
         average = _source().get_carbon_intensity_per_source_data()['world_average']
         return Intensity(
             float(average),
@@ -100,6 +104,10 @@ class Table:
 
     def over(self, start: datetime, stop: datetime) -> Intensity:  # noqa: ARG002 - the port's
         """The yearly average, whatever the period within it."""
+        return self.intensity
+
+    def whole(self) -> Intensity:
+        """The same."""
         return self.intensity
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from ..account import Intensity
 from ..entry import Entry
@@ -64,6 +65,9 @@ class Context:
         Crash files that are not in ``crashes``.
     elsewhere : tuple of Intensity
         Other grids under which the same joules are shown.
+    steps : tuple of (datetime, datetime, float)
+        What the grid emitted over time, if that is known: start and stop, aware, and grams
+        of CO2e per kWh between them, in order of time. Drawn below the power.
     """
 
     title: str
@@ -81,6 +85,7 @@ class Context:
     elsewhere: tuple[Intensity, ...] = ()
     drawn: tuple[Entry, ...] = ()
     more_crashes: int = 0
+    steps: tuple[tuple[datetime, datetime, float], ...] = ()
 
     @property
     def titles(self) -> dict[str, str]:

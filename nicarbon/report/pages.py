@@ -11,6 +11,7 @@ import base64
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -126,7 +127,7 @@ def subject_page(
         elsewhere=elsewhere(total, context.elsewhere) if total else [],
         policies=policies(total) if total and was_seen(total) else [],
         balances=_balances(context, runs, subject),
-        timelines=_timelines(runs, shares, titles, subject),
+        timelines=_timelines(context, runs, shares, subject),
         pictures=[(title, _picture(svg)) for title, svg in figures.items()],
         methods=methods(total, context) if total else '',
         bibtex=bibtex(citations(total, context)) if total else '',
@@ -189,7 +190,7 @@ def group_page(
         elsewhere=elsewhere(total, context.elsewhere),
         policies=policies(total) if was_seen(total) else [],
         balances=_balances(context, context.runs),
-        timelines=_timelines(context.drawn or context.runs, shares, titles),
+        timelines=_timelines(context, context.drawn or context.runs, shares),
         downloads=_downloads(tables),
         methods=methods(total, context),
         bibtex=bibtex(citations(total, context)),
@@ -240,11 +241,12 @@ def largest(runs: Iterable[Entry]) -> list[Entry]:
 
 
 def _timelines(
-    runs: Iterable[Entry], shares: Sequence[Share], titles: Mapping[str, str], subject: str = ''
+    context: Context, runs: Sequence[Entry], shares: Sequence[Share], subject: str = ''
 ) -> list[tuple[Entry, str]]:
-    return [
-        (run, draw.timeline(run, shares, subject=subject, titles=titles)) for run in largest(runs)
-    ]
+    picture = partial(
+        draw.timeline, shares=shares, subject=subject, titles=context.titles, steps=context.steps
+    )
+    return [(run, picture(run)) for run in largest(runs)]
 
 
 def _picture(svg: str) -> str:
@@ -261,7 +263,7 @@ def _downloads(tables: Mapping[str, Download]) -> list[tuple[str, str, str]]:
         if file.text is not None and file.size <= left:
             left -= file.size
             coded = base64.b64encode(file.text.encode()).decode()
-            address = f'data:{_KINDS[name.rpartition(".")[2]]};charset=utf-8;base64,{coded}'
+            address = f'data:{_KINDS.get(name.rpartition(".")[2], "text/plain")};charset=utf-8;base64,{coded}'
         rows.append((name, address, _size(file.size)))
     return rows
 

@@ -11,6 +11,7 @@ from ...quantity import ENERGY
 from ...series import merge_pairs, within
 from ...share import Share, share
 from ..numbers import duration, scale
+from .intensity import Step, strip
 from .lanes import Lanes, lay
 from .svg import INK, MUTED, RULE, Canvas, shorten, stage_colours, ticks
 
@@ -45,6 +46,7 @@ def timeline(
     *,
     subject: str = '',
     titles: Mapping[str, str] | None = None,
+    steps: Sequence[Step] = (),
 ) -> str:
     """Draw the power of a host during a run, and the stages that it went to.
 
@@ -59,6 +61,9 @@ def timeline(
         of the host's power is not taken for overhead.
     titles : mapping of {str : str}, optional
         Stage names as people write them.
+    steps : sequence of (datetime, datetime, float)
+        Start and stop, aware, and grams of CO2e per kWh of the grid between them. Without
+        any, nothing of a grid is drawn.
 
     Returns
     -------
@@ -71,11 +76,14 @@ def timeline(
     colours = stage_colours(names) | {_OWN: OVERHEAD, _OTHER: REST, _ELSE: REST}
     slices = _slices(run, own, subject)
     axis, top = _Axis.of(run), TOP + POWER + GAP
-    lanes = Lanes(lay(own), top, LEFT, axis.x, colours, titles or {})
+    grid = strip(run, [(one.window, one.host) for one in slices], steps)
+    lanes = Lanes(lay(own), top + grid.height, LEFT, axis.x, colours, titles or {})
     legend = _legend_rows([*(names if len(names) <= MOST_NAMED else ()), *rest], titles or {})
-    canvas = Canvas(lanes.bottom + 34 + 20 * len(legend), *_title(run, own, slices))
+    title, words = _title(run, own, slices)
+    canvas = Canvas(lanes.bottom + 34 + 20 * len(legend), title, words + grid.words)
     _time_axis(canvas, axis, lanes.bottom)
     _power(canvas, slices, colours, axis, _idle(run))
+    grid.draw(canvas, axis.x, LEFT, RIGHT, top)
     lanes.draw(canvas)
     _legend(canvas, legend, colours, lanes.bottom + 46)
     return canvas.text()
