@@ -29,7 +29,7 @@ FILES = {
 """Formats, and the names of their files."""
 
 MOST_TASKS = 10_000
-"""Of a workflow that stands beside others (some 6 MB); one that is asked for has all."""
+"""Of a workflow that stands beside others (some 5 MB); one that is asked for has all."""
 
 
 class Export(Protocol):
