@@ -169,6 +169,14 @@ def test_rows_are_not_kept(name: str) -> None:
     assert made.text()
 
 
+def test_what_was_cached_adds_nothing_not_even_a_zero() -> None:
+    unseen = row('affine', energy=None, energy_cpu=None, tier=None, carbon=None)
+    (run,) = table([cached(), unseen])
+    assert run['energy_consumed'] == run['emissions'] == ''
+    made = report([row(), cached(subject='02')])
+    assert made['task']['dataset'][0]['dataQuantity'] == 1
+
+
 # CodeCarbon
 
 
@@ -400,6 +408,8 @@ def test_what_was_cached_is_its_earlier_run() -> None:
         row('n4', run_id='r2', started=after(61)),
         row('affine', run_id='r2', started=after(80)),
         row('affine', run_id='r2', started=after(80), subject='02'),
+        row('conform', subject='03', outcome='failed'),
+        row('n4', subject='03', started=after(20), outcome='killed'),
     ]
     assert edges(workflow(rows)) == {
         ('conform', 'n4 (failed)'),

@@ -40,7 +40,6 @@ class Task(NamedTuple):
 class _Block(NamedTuple):
     """Pieces of one stage that one node ran in one go, by their places in time."""
 
-    go: int
     stage: str
     who: tuple[str, str]
     places: list[int]
@@ -91,7 +90,7 @@ def _blocks(tasks: Sequence[Task], known: Collection[str], found: list[set[int]]
         part_of = task.stage.partition('.')[0]
         stage = part_of if part_of in known else task.stage
         who = task.subject, task.session
-        block = blocks.setdefault((go, stage), _Block(go, stage, who, [], []))
+        block = blocks.setdefault((go, stage), _Block(stage, who, [], []))
         block.places.append(place)
         block.ends.append(task.outcome == 'ran')
     return list(blocks.values())
@@ -99,12 +98,10 @@ def _blocks(tasks: Sequence[Task], known: Collection[str], found: list[set[int]]
 
 def _edges(blocks: Sequence[_Block], table: tuple[Stage, ...]) -> Iterable[tuple[int, int]]:
     """Child and parent: the last run of the stage that made what the child needs."""
-    done: dict[tuple[str, str], dict[str, list[tuple[int, int]]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
+    done: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for block in blocks:
         if all(block.ends):
-            done[block.who][block.stage].append((block.places[-1], block.go))
+            done[block.who][block.stage].append(block.places[-1])
     known: dict[frozenset[str], Mapping[str, frozenset[str]]] = {}
     for block in blocks:
         present = frozenset(done[block.who])
@@ -112,9 +109,9 @@ def _edges(blocks: Sequence[_Block], table: tuple[Stage, ...]) -> Iterable[tuple
             known[present] = makers(table, present)
         for stage in known[present].get(block.stage, ()):
             runs = sorted(done[block.who][stage])
-            before = bisect_left(runs, (block.places[0], -1)) - 1
-            if before >= 0 and runs[before][1] != block.go:
-                yield block.places[0], runs[before][0]
+            before = bisect_left(runs, block.places[0]) - 1
+            if before >= 0:
+                yield block.places[0], runs[before]
 
 
 def makers(table: Iterable[Stage], present: Collection[str]) -> dict[str, frozenset[str]]:
