@@ -85,6 +85,11 @@ class Cohort:
         )
 
     @property
+    def stages(self) -> frozenset[str]:
+        """What was run, by key."""
+        return frozenset(self.table['stage'].unique().to_list())
+
+    @property
     def total(self) -> Summary:
         """All of them together."""
         if self.table.is_empty():
@@ -93,7 +98,7 @@ class Cohort:
         weights = self.weights
         return replace(
             one,
-            stages=frozenset(self.table['stage'].unique().to_list()),
+            stages=self.stages,
             sights=merged(self.sights),
             components={name: joules for name, (joules, _) in weights.items()} or one.components,
             factors={name: both / j for name, (j, both) in weights.items() if j},

@@ -29,6 +29,7 @@ other commands:
   nicarbon demo [DIR]                                  two heads, start to end
   nicarbon exec [-o OUT_DIR] -- CMD [ARG ...]          record any program
   nicarbon estimate --scans N | --dataset NAME         what many scans would take
+  nicarbon export OUT_DIR --format FORMAT              BoAmps, CodeCarbon, WfFormat
   nicarbon doctor [--json]                             what can be measured here
   nicarbon calibrate                                   measure idle and peak power
 each with --help. In your own Nipype workflows: nicarbon.carbon_aware and
@@ -55,6 +56,7 @@ def run(argv: Sequence[str]) -> int:
         'doctor': _doctor,
         'estimate': _estimate,
         'exec': _exec,
+        'export': _export,
     }
     if argv and argv[0] in commands:
         return commands[argv[0]](argv[1:])
@@ -155,6 +157,12 @@ def _calibrate(argv: Sequence[str]) -> int:
 
 def _estimate(argv: Sequence[str]) -> int:
     from .estimate import command
+
+    return command(argv)
+
+
+def _export(argv: Sequence[str]) -> int:
+    from .export import command
 
     return command(argv)
 

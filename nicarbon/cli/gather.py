@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from .. import __version__, ledger
 from ..cohort import Cohort, Parts
-from ..columns import accounted, frame, tsv, with_means
+from ..columns import accounted, frame, with_means
 from ..digest import Digest, digests, key_of, shared
 from ..entry import Entry
 from ..errors import InputError
@@ -28,9 +28,9 @@ from .facts import hosts_of, is_at_work
 from .survey import NAME, Files, Known, clusters, files_of, is_good, known, runs
 
 if TYPE_CHECKING:
-    from typing import TextIO
+    from polars import DataFrame
 
-__all__ = ['Gathered', 'Survey', 'load', 'pool', 'survey']
+__all__ = ['Gathered', 'Survey', 'load', 'pool', 'survey', 'tables']
 
 MANY_BYTES = 20_000_000
 """Of ledgers that are to be shared: more than that is worth starting processes for."""
@@ -232,16 +232,16 @@ def load(
     found: Survey,
     assumed: Assumed,
     *,
-    table: TextIO | None = None,
+    each: Callable[[DataFrame], object] | None = None,
 ) -> Gathered:
-    """Read all digests, account for them, and write the group's table on the way.
+    """Read all digests, and account for them.
 
     Parameters
     ----------
     found : Survey
     assumed : Assumed
-    table : text file, optional
-        Gets one row for each stage, in the columns of ``nicarbon.sidecar``.
+    each : callable, optional
+        Gets the rows of the group's table on the way, some at a time.
 
     Returns
     -------
@@ -255,8 +255,8 @@ def load(
             whole.add(one)
         rows = frame(''.join(one.rows for one in batch))
         rows = rows if means is None else with_means(rows, means)
-        if table is not None:
-            table.write(tsv(accounted(rows, grid, pue)))
+        if each is not None:
+            each(accounted(rows, grid, pue))
         parts.add(rows)
     if grid is None:
         grid = assumed.grid.over(*parts.period)
@@ -268,6 +268,26 @@ def load(
         whole.versions,
         tuple(whole.warnings),
     )
+
+
+def tables(found: Survey, assumed: Assumed) -> Iterator[DataFrame]:
+    """The rows of the group's table, some at a time.
+
+    Parameters
+    ----------
+    found : Survey
+    assumed : Assumed
+
+    Yields
+    ------
+    polars.DataFrame
+        Columns of :data:`nicarbon.sidecar.COLUMNS`.
+    """
+    grid = assumed.over(()) if assumed.means is None else None
+    for batch in _batches(found):
+        rows = frame(''.join(one.rows for one in batch))
+        rows = rows if assumed.means is None else with_means(rows, assumed.means)
+        yield accounted(rows, grid, assumed.pue)
 
 
 def _batches(found: Survey) -> Iterator[list[Digest]]:

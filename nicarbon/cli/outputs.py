@@ -21,7 +21,9 @@ from types import MappingProxyType
 from typing import Any, Literal, TextIO
 
 from .. import __version__, bids, files
+from ..columns import tsv
 from ..errors import InputError, OutputError, StorageError
+from ..exports import MOST_TASKS, all_of
 from ..grids import parse
 from ..report.methods import citations, methods
 from ..report.pages import MOST_EMBEDDED, Context, Download, Option, group_page, largest
@@ -32,8 +34,9 @@ from ..stage import Stage
 from ..summary import Dataset, Kind, Summary, kinds, summarise
 from .assumed import Assumed, over
 from .choice import Chosen
+from .export import about
 from .facts import Facts, known_pipeline, read
-from .gather import Gathered, Survey, load, pool, survey
+from .gather import Gathered, Survey, load, pool, survey, tables
 from .options import Options
 from .screen import Progress
 from .subjects import as_json, sidecar_of, subject_files
@@ -145,20 +148,20 @@ def write_group(out_dir: Path, chosen: Chosen, *, group: bool, remake: Remake) -
     found = survey(out_dir, keep=not dry_run, tell=Progress(sys.stderr))
     assumed = Assumed.of(chosen.options)
     with _table(out_dir) if group and not dry_run else nullcontext() as table:
-        gathered = load(found, assumed, table=table)
+        gathered = load(found, assumed, each=table and (lambda rows: table.write(tsv(rows))))
         if gathered.cohort.table.is_empty():
             raise InputError(
                 f'{out_dir}: no carbon-aware node was run; make nodes aware with '
                 'nicarbon.carbon_aware before the workflow runs'
             )
-    stages = set(gathered.cohort.table['stage'].unique().to_list())
-    pipeline = known_pipeline(stages, gathered.versions)
+    pipeline = known_pipeline(gathered.cohort.stages, gathered.versions)
     dataset = gathered.cohort.dataset(pipeline)
     context = _of_all(out_dir, gathered, pipeline, chosen, assumed)
     paths = list(_subjects(found, chosen, remake))
     made = _citation(dataset.total, context)
     if group:
-        made |= _group_files(found, dataset, context)
+        exported = _exported(found, gathered, assumed)
+        made |= exported | _group_files(found, dataset, context, exported)
         paths.append(out_dir / 'group_carbon.tsv')
     if not dry_run:
         if not (out_dir / 'dataset_description.json').exists():
@@ -373,13 +376,24 @@ def _shown(value: object) -> str:
     return 'not set' if value is None else str(value)
 
 
-def _group_files(found: Survey, dataset: Dataset, context: Context) -> dict[Path, str]:
+def _exported(found: Survey, gathered: Gathered, assumed: Assumed) -> dict[Path, str]:
+    """The same in formats of others, while it is not too much for them."""
+    if gathered.cohort.table.height > MOST_TASKS:
+        return {}
+    rows = (row for part in tables(found, assumed) for row in part.iter_rows(named=True))
+    texts = all_of(rows, about(gathered))
+    return {Path(name): text for name, text in texts.items()}
+
+
+def _group_files(
+    found: Survey, dataset: Dataset, context: Context, exported: Mapping[Path, str]
+) -> dict[Path, str]:
     description = as_json(sidecar_of(dataset.total, context, []))
     links = {one.subject: bids.page_path(one.subject).as_posix() for one in dataset.people}
-    tables = {
+    offered = {
         'group_carbon.tsv': _download(found.out_dir / 'group_carbon.tsv'),
         'group_carbon.json': Download.of(description),
-    }
+    } | {path.name: Download.of(text) for path, text in exported.items()}
     drawn = largest(context.runs)
     names = {run.run_id for run in drawn}
     beside = {
@@ -393,7 +407,7 @@ def _group_files(found: Survey, dataset: Dataset, context: Context) -> dict[Path
             whole[key] for run in drawn if (key := (run.run_id, run.host, run.boot_id)) in whole
         ),
     )
-    page = group_page(dataset, links, context, shares=facts.sharing.shares, tables=tables)
+    page = group_page(dataset, links, context, shares=facts.sharing.shares, tables=offered)
     return {Path('group_carbon.json'): description, Path('group_carbon.html'): page}
 
 
