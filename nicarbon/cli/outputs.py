@@ -16,9 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from .. import __version__, bids, files
 from ..columns import tsv
@@ -40,6 +41,9 @@ from .gather import Gathered, Survey, load, pool, survey, tables
 from .options import Options
 from .screen import Progress
 from .subjects import as_json, sidecar_of, subject_files
+
+if TYPE_CHECKING:
+    from polars import DataFrame
 
 __all__ = ['Written', 'scaffold', 'write', 'write_group']
 
@@ -148,7 +152,7 @@ def write_group(out_dir: Path, chosen: Chosen, *, group: bool, remake: Remake) -
     found = survey(out_dir, keep=not dry_run, tell=Progress(sys.stderr))
     assumed = Assumed.of(chosen.options)
     with _table(out_dir) if group and not dry_run else nullcontext() as table:
-        gathered = load(found, assumed, each=table and (lambda rows: table.write(tsv(rows))))
+        gathered = load(found, assumed, each=None if table is None else partial(_append, table))
         if gathered.cohort.table.is_empty():
             raise InputError(
                 f'{out_dir}: no carbon-aware node was run; make nodes aware with '
@@ -189,6 +193,10 @@ def _table(out_dir: Path) -> Iterator[TextIO]:
         draft.unlink(missing_ok=True)
 
 
+def _append(table: TextIO, rows: DataFrame) -> None:
+    table.write(tsv(rows))
+
+
 def _subjects(found: Survey, chosen: Chosen, remake: Remake) -> Iterator[Path]:
     """Write files of subjects; yields their paths."""
     todo = _everybody(found)
@@ -209,8 +217,8 @@ def _subjects(found: Survey, chosen: Chosen, remake: Remake) -> Iterator[Path]:
 def _everybody(found: Survey) -> dict[str, list[str]]:
     """The runs of each subject."""
     runs: dict[str, list[str]] = defaultdict(list)
-    for name, about in found.about.items():
-        for subject in about.subjects:
+    for name, known in found.about.items():
+        for subject in known.subjects:
             runs[subject].append(name)
     return runs
 

@@ -22,9 +22,9 @@ from .about import About, Row
 __all__ = ['FILES', 'MOST_TASKS', 'About', 'Export', 'Row', 'all_of', 'start']
 
 FILES = {
-    'boamps': 'group_carbon_boamps.json',
-    'codecarbon': 'group_carbon_codecarbon.csv',
-    'wfformat': 'group_carbon_wfformat.json',
+    'boamps': 'group_desc-boamps_carbon.json',
+    'codecarbon': 'group_desc-codecarbon_carbon.csv',
+    'wfformat': 'group_desc-wfformat_carbon.json',
 }
 """Formats, and the names of their files."""
 
