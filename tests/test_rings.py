@@ -81,6 +81,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'grids': {'errors', 'account'},
     'bids': {'entity', 'entry', 'errors', 'stage', 'account'},
     'scenario': {'account', 'errors', 'phases', 'quantity', 'summary'},
+    'trends': {'complexity', 'errors'},
     'phases': {'account', 'gpu', 'share', 'split', 'summary'},
     'programs': {'charge', 'entry', 'series', 'share'},
     'sidecar': {
