@@ -31,7 +31,7 @@ docs: $(BIN)/.docs   ## Build the documentation, warnings as errors
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 clean:               ## Remove what these targets made
-	rm -rf $(VENV) demo docs/_build docs/api/generated .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo docs/_build docs/api/generated docs/gallery .pytest_cache .mypy_cache .ruff_cache
 
 # Chromium loads the pages in a test; Colin27 (mricron-data) is the independent head.
 system:

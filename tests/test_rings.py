@@ -88,6 +88,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'bids': {'entity', 'entry', 'errors', 'stage', 'account'},
     'scenario': {'account', 'errors', 'phases', 'quantity', 'summary'},
     'phases': {'account', 'gpu', 'line', 'share', 'split'},
+    'trends': {'complexity', 'errors'},
     'programs': {'charge', 'entry', 'series', 'share'},
     'sidecar': {
         'account',
@@ -107,7 +108,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 ALONE: dict[str, set[str]] = {
     'nipype': {'aware', 'instrument', 'interfaces', 'workflows', 'cli'},
-    'polars': {'cohort', 'columns'},
+    'polars': {'cli', 'cohort', 'columns'},
     'psutil': {'meters', 'cputime', 'cli'},
     'pynvml': {'meters'},
     'codecarbon': {'exports', 'grids', 'processor'},
