@@ -76,7 +76,7 @@ commands = st.builds(Command, st.text(), times, times, times, times, st.none() |
 @given(st.lists(commands, max_size=5))
 def test_commands_that_are_written_are_read(told: list[Command]) -> None:
     entry = replace(EMPTY, commands=tuple(told))
-    assert ledger._from_line(ledger.to_line(entry)) == entry
+    assert ledger.from_line(ledger.to_line(entry)) == entry
 
 
 @pytest.mark.parametrize('version', [1, 2])
