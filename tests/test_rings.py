@@ -80,7 +80,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'summary': {'entry', 'share', 'account'},
     'grids': {'errors', 'account'},
     'bids': {'entity', 'entry', 'errors', 'stage', 'account'},
-    'scenario': {'account', 'errors', 'phases', 'quantity', 'summary'},
+    'scenario': {'account', 'complexity', 'errors', 'phases', 'quantity', 'summary'},
     'phases': {'account', 'gpu', 'share', 'split', 'summary'},
     'programs': {'charge', 'entry', 'series', 'share'},
     'sidecar': {
