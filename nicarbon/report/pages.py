@@ -31,6 +31,7 @@ from .pairs import pair_tables
 from .programs import programs_table
 from .references import bibtex
 from .tables import kinds_table, policies, stage_table, subjects_table
+from .whatif import what_if
 from .words import headline, lost_sentence
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def subject_page(
             if counted
         ],
         elsewhere=elsewhere(total, context.elsewhere) if total else [],
+        whatif=None,
         policies=policies(total) if total and was_seen(total) else [],
         balances=_balances(context, runs, subject),
         timelines=_timelines(runs, shares, titles, subject),
@@ -163,6 +165,7 @@ def group_page(
         failures=_failures(dataset, titles),
         cached=dataset.outcomes.get('cached', 0),
         elsewhere=elsewhere(dataset, context.elsewhere),
+        whatif=what_if(dataset, context.pipeline, context.elsewhere),
         policies=policies(dataset) if was_seen(dataset) else [],
         balances=_balances(context, context.runs),
         timelines=_timelines(context.runs, shares, titles),

@@ -14,7 +14,7 @@ seconds of a scan, how far they can be trusted, and who says so.
 
 from __future__ import annotations
 
-from .cost import Architecture, ScanCost, by_processor, of_ledger
+from .cost import Architecture, ScanCost, by_processor, device, of_ledger
 from .factors import Factors
 from .projection import AVERAGE_PUE, ELSEWHERE, Estimate, estimate, project, under
 from .published import (
@@ -46,6 +46,7 @@ __all__ = [
     'by_processor',
     'dataset',
     'datasets',
+    'device',
     'estimate',
     'of_ledger',
     'project',

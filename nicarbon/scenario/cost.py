@@ -9,7 +9,7 @@ from statistics import median
 from ..phases import phases
 from ..summary import Line, Summary
 
-__all__ = ['Architecture', 'ScanCost', 'by_processor', 'of_ledger']
+__all__ = ['Architecture', 'ScanCost', 'by_processor', 'device', 'of_ledger']
 
 GIGA = 1e9
 """MACs in a GMAC."""
@@ -137,16 +137,31 @@ def by_processor(name: str, sessions: Iterable[Summary]) -> tuple[ScanCost, ...]
     tuple of ScanCost
         Empty where no session ran to its end and was seen.
     """
-    groups: dict[bool, list[Summary]] = {False: [], True: []}
+    groups: dict[str, list[Summary]] = {'cpu': [], 'gpu': []}
     for one in sessions:
-        parts = phases(_ran(one))
-        groups[bool(parts and parts.gpu_seconds)].append(one)
+        groups[device(one)].append(one)
     found = [of_ledger(name, group) for group in groups.values()]
     costs = [cost for cost in found if cost is not None]
     if len(costs) < 2:
         return tuple(costs)
     words = {'cpu': 'on a CPU', 'gpu': 'on a GPU'}
     return tuple(replace(cost, name=f'{name} {words[cost.device]}') for cost in costs)
+
+
+def device(session: Summary) -> str:
+    """Whether a session held a GPU.
+
+    Parameters
+    ----------
+    session : Summary
+
+    Returns
+    -------
+    str
+        ``gpu`` or ``cpu``.
+    """
+    parts = phases(_ran(session))
+    return 'gpu' if parts and parts.gpu_seconds else 'cpu'
 
 
 def _ran(one: Summary) -> list[Line]:

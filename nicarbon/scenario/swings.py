@@ -6,12 +6,14 @@ that is named, or what somebody asked for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
 from ..account import PUE, Footprint, Intensity
+from ..quantity import energy
 from .cost import ScanCost
 from .factors import Factors
 from .projection import AVERAGE_PUE, Estimate, project
@@ -87,10 +89,26 @@ class Swing:
     reason: str
 
     @property
-    def reach(self) -> tuple[float, float]:
-        """Grams between the ends, and kWh, by which swings are sorted."""
+    def times(self) -> float:
+        """How many times the low the high is: of grams, or of kWh where there are none."""
         low, high = self.low.total, self.high.total
-        return high.grams - low.grams, abs(high.kwh - low.kwh)
+        pairs = ((low.grams, high.grams), (low.kwh, high.kwh))
+        small, large = next((pair for pair in pairs if pair[1]), (1.0, 1.0))
+        return large / small if small else math.inf
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Times, then grams between the ends: what swings are sorted by, as factors multiply."""
+        return self.times, self.high.total.grams - self.low.total.grams
+
+    def like(self, other: Swing) -> tuple[End, End]:
+        """Both ends in the order in which another swing has the same values of the factor.
+
+        What takes less for a scan may take more in a day.
+        """
+        if self.low.label == other.high.label:
+            return self.high, self.low
+        return self.low, self.high
 
 
 def swings(
@@ -121,7 +139,7 @@ def swings(
     Returns
     -------
     tuple of Swing
-        The farthest first; those that move nothing are left out.
+        The farthest first, by how many times; those that move nothing are left out.
 
     Raises
     ------
@@ -226,7 +244,7 @@ def _bounds_of_joules(base: Factors) -> list[tuple[str, Factors]]:
     cost = base.cost
     bounds = [cost.joules / cost.u_rel, cost.joules * cost.u_rel]
     return [
-        (f'{joules / 3600:.3g} Wh', replace(base, cost=replace(cost, joules=joules, u_rel=1.0)))
+        (energy(joules), replace(base, cost=replace(cost, joules=joules, u_rel=1.0)))
         for joules in bounds
     ]
 
@@ -235,7 +253,8 @@ def _pipelines(base: Factors, costs: Sequence[ScanCost]) -> tuple[str, list[tupl
     """Other pipelines, on the same kind of processor where they are known on it."""
     others = [one for one in costs if one.pipeline != base.cost.pipeline]
     alike = [one for one in others if one.device == base.cost.device]
-    return 'costs known in the same way', _of_costs(base, alike or others)
+    reason = 'costs known in the same way' + ('' if alike else ', on another processor')
+    return reason, _of_costs(base, alike or others)
 
 
 def _processors(base: Factors, costs: Sequence[ScanCost]) -> tuple[str, list[tuple[str, Factors]]]:
