@@ -61,9 +61,7 @@ def parser() -> Parser:
     asked.add_argument(
         '--pipeline', choices=('structural', 'freesurfer', 'fastsurfer'), help='all by default'
     )
-    asked.add_argument(
-        '--device', choices=('cpu', 'gpu'), help='of published costs; all by default'
-    )
+    asked.add_argument('--device', choices=('cpu', 'gpu'), help='which processor; all by default')
     _factors(asked)
     asked.add_argument('--json', action='store_true', help='print JSON')
     flags(asked, 'grid', 'pue')
@@ -131,9 +129,8 @@ def command(argv: Sequence[str]) -> int:
     pue = PUE(1.0, 'unset') if options.pue is None else PUE(options.pue)
     scans, known = _scans(asked)
     more = {name: asked[name] for name in _MORE}
-    costs = list(_costs(asked, grid))
+    costs, others = _costs(asked, grid)
     ranges, between = _ranges(asked['ranges'])
-    others = _alternatives(asked, costs)
     found = [
         _moved(Factors(cost, scans, grid, pue, **more), others, ranges, between) for cost in costs
     ]
@@ -207,59 +204,47 @@ def _scans(asked: dict[str, Any]) -> tuple[float, Dataset | None]:
     return known.participants * asked['sessions'], known
 
 
-def _published(asked: dict[str, Any]) -> list[Published]:
-    return [
-        one
-        for one in published_costs()
-        if asked['pipeline'] in {None, one.pipeline} and asked['device'] in {None, one.device}
-    ]
+def _costs(asked: dict[str, Any], grid: Intensity) -> tuple[list[ScanCost], list[ScanCost]]:
+    """Those that were asked for, and all that are known in the same way."""
+    published = asked['origin'] == 'published'
+    known = (
+        [one.cost for one in published_costs()]
+        if published
+        else list(_own(Path(asked['origin']), grid))
+    )
+    wanted = [one for one in known if _is_wanted(one, asked)]
+    if not wanted and published:
+        raise UsageError(
+            f'nobody published a cost of {asked["pipeline"]} on {asked["device"] or "any device"}: '
+            'leave out --pipeline or --device, or give an OUT_DIR with --from'
+        )
+    if not wanted:
+        by = f' by {asked["pipeline"]}' if asked['pipeline'] else ''
+        by += f' on a {asked["device"].upper()}' if asked['device'] else ''
+        raise InputError(
+            f'{asked["origin"]}: no session was processed from start to end{by}, so that nobody '
+            'knows what one costs'
+        )
+    return wanted, known
 
 
-def _costs(asked: dict[str, Any], grid: Intensity) -> Iterator[ScanCost]:
-    """Of each pipeline that is asked for."""
-    if asked['origin'] == 'published':
-        rows = _published(asked)
-        if not rows:
-            raise UsageError(
-                f'nobody published a cost of {asked["pipeline"]} on {asked["device"] or "any device"}: '
-                'leave out --pipeline or --device, or give an OUT_DIR with --from'
-            )
-        yield from (one.cost for one in rows)
-        return
-    yield from _own(Path(asked['origin']), asked, grid)
+def _is_wanted(one: ScanCost | Published, asked: dict[str, Any]) -> bool:
+    return asked['pipeline'] in {None, one.pipeline} and asked['device'] in {None, one.device}
 
 
-def _alternatives(asked: dict[str, Any], costs: Sequence[ScanCost]) -> Sequence[ScanCost]:
-    """All costs that are known in the same way as those that were asked for."""
-    if asked['origin'] != 'published':
-        return costs
-    return [one.cost for one in published_costs()]
-
-
-def _own(out_dir: Path, asked: dict[str, Any], grid: Intensity) -> Iterator[ScanCost]:
+def _own(out_dir: Path, grid: Intensity) -> Iterator[ScanCost]:
+    """What a scan costs by a ledger: of each pipeline, and each kind of processor."""
     from .architecture import of_sessions
     from .facts import read, summaries
 
     if not out_dir.is_dir():
         raise InputError(f'--from {out_dir}: no such folder; give an OUT_DIR, or published')
-    if asked['device'] is not None:
-        raise UsageError('--device is for published costs: a ledger knows which devices were used')
-    found = False
     for tool, shares in read(out_dir).by_tool().items():
-        if asked['pipeline'] not in {None, tool}:
-            continue
         sessions = list(summaries(shares, grid, PUE(1.0, 'unset')))
         for cost in by_processor(tool or 'other nodes', sessions):
-            found = True
             alike = [one for one in sessions if one.complete and device(one) == cost.device]
             source = f'{cost.source}{_lost(sessions)}'
             yield replace(cost, architecture=of_sessions(out_dir, alike), source=source)
-    if not found:
-        raise InputError(
-            f'{out_dir}: no session was processed from start to end'
-            + (f' by {asked["pipeline"]}' if asked['pipeline'] else '')
-            + ', so that nobody knows what one costs'
-        )
 
 
 def _lost(sessions: Sequence[Summary]) -> str:
@@ -271,7 +256,9 @@ def _lost(sessions: Sequence[Summary]) -> str:
 
 def _as_printed(asked: dict[str, Any], scans: float) -> Iterator[tuple[Published, Estimate]]:
     """The published projections themselves, under what they hold."""
-    for one in _published(asked):
+    for one in published_costs():
+        if not _is_wanted(one, asked):
+            continue
         g = one.g_per_kwh
         grid = Intensity(g, g, g, 'given', '', '', 'average', one.source)
         yield one, estimate(one.cost, scans, grid, PUE(one.pue))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 from ..account import Footprint, Intensity
 from ..quantity import carbon, energy
+from ..report.figures.svg import shorten
 from ..report.numbers import Scale
 from ..scenario import Dataset, End, Estimate, Factors, Published, Swing, under
 
@@ -77,11 +79,11 @@ def lines(
     yield 'How the total moves, one factor at a time; each end is known no better than the total:'
     for one in moved:
         yield from _swings(one)
+        yield ''
     yield from _still(moved)
     if as_printed:
-        yield ''
         yield from _printed(as_printed)
-    yield ''
+        yield ''
     yield from _networks(found)
     for source in dict.fromkeys(one.cost.source for one in found):
         names = ', '.join(one.cost.name for one in found if one.cost.source == source)
@@ -129,9 +131,13 @@ def _days(found: Sequence[Estimate]) -> Iterator[str]:
             yield f'{one.cost.name:<24}nobody knows how long a scan takes'
             continue
         yield (
-            f'{one.cost.name:<24}{scans:>10.3g}{"":>9}{one.wall_days:>9,.0f}{"":>10}  '
+            f'{one.cost.name:<24}{_count(scans):>10}{"":>9}{one.wall_days:>9,.0f}{"":>10}  '
             f'{_energy(day):<26}{_carbon(day)}'
         )
+
+
+def _count(scans: float) -> str:
+    return f'{scans:,.0f}' if scans >= 1000 else f'{scans:.3g}'
 
 
 def _energy(one: Footprint) -> str:
@@ -161,9 +167,14 @@ def _swings(one: Moved) -> Iterator[str]:
     for swing in one.whole:
         day = _ends(days[swing.key].like(swing)) if swing.key in days else ''
         yield (
-            f'{swing.name:<22}{swing.low.label:<20}{swing.high.label:<20}{swing.times:>6.3g}'
+            f'{swing.name:<22}{shorten(swing.low.label, 19):<20}{shorten(swing.high.label, 19):<20}{_times(swing):>6}'
             f'{_ends(swing.like(swing)):>20}{day:>20}'
         ).rstrip()
+
+
+def _times(swing: Swing) -> str:
+    """Of nothing there are no times."""
+    return '–' if math.isinf(swing.times) else f'{swing.times:.3g}'
 
 
 def _ends(ends: tuple[End, End]) -> str:
@@ -177,6 +188,7 @@ def _still(moved: Sequence[Moved]) -> Iterator[str]:
     if ordered:
         text = '; '.join(f'{name} ({why})' for name, why in ordered)
         yield from textwrap.wrap(f'Not moved: {text}. Ranges are yours with --range.', WIDTH)
+        yield ''
 
 
 def _printed(rows: Sequence[tuple[Published, Estimate]]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -124,9 +125,7 @@ def _costs(total: Summary, pipeline: Sequence[Stage]) -> tuple[ScanCost, ...]:
     groups: dict[str, dict[tuple[str, str], list[Line]]] = defaultdict(lambda: defaultdict(list))
     joules: dict[str, float] = defaultdict(float)
     for line in total.lines:
-        # Parts of a stage are named after it: asegdkt.axial.
-        stage = line.share.entry.stage
-        tool = tools.get(stage) or tools.get(stage.partition('.')[0])
+        tool = tools.get(line.share.entry.stage)
         if tool is not None:
             groups[tool][_session(line)].append(line)
             joules[tool] += line.footprint.joules if line.footprint else 0.0
@@ -164,7 +163,7 @@ def _rows(moved: Iterable[Swing]) -> tuple[MovedRow, ...]:
             one.name,
             one.low.label,
             one.high.label,
-            f'{one.times:.2g}',
+            '–' if math.isinf(one.times) else f'{one.times:.2g}',
             _ends(carbon(one.low.total.grams), carbon(one.high.total.grams)),
             _ends(*(energy(end.total.kwh * 3.6e6) for end in (one.low, one.high))),
             one.reason,
@@ -186,7 +185,7 @@ def _day_row(cost: ScanCost, base: Factors) -> DayRow | None:
     return DayRow(
         cost.name,
         *energy_number(found.footprint),
-        f'{scans:.3g}',
+        f'{scans:,.0f}' if scans >= 1000 else f'{scans:.3g}',
         *energy_number(day),
         *carbon_number(day),
     )
