@@ -16,6 +16,7 @@ from values import replace
 
 from nicarbon import ledger
 from nicarbon.account import PUE
+from nicarbon.cli.projected import Moved, lines
 from nicarbon.entry import Entry, Use, Window
 from nicarbon.errors import UsageError
 from nicarbon.grids import parse
@@ -26,6 +27,7 @@ from nicarbon.report.whatif import what_if
 from nicarbon.scenario import (
     ELSEWHERE,
     NAMES,
+    Architecture,
     Factors,
     by_processor,
     estimate,
@@ -239,6 +241,16 @@ def test_a_published_architecture_is_that_of_the_table_of_networks() -> None:
     assert CPU.architecture.parameters == 1_799_206
     assert CPU.architecture.joules_per_gmac is None
     assert published('freesurfer').cost.architecture is None
+
+
+@pytest.mark.parametrize(('u_rel', 'rate'), [(2.0, '10 J/GMAC (5.0–20)'), (1.0, '10.0 J/GMAC on')])
+def test_what_a_gmac_took_stands_beside_what_was_counted(u_rel: float, rate: str) -> None:
+    made = Architecture('VINN', 5_000_000, 10**12, 'scan', 'a counter', 10_000.0, u_rel)
+    base = Factors(replace(CPU, architecture=made), 10, QUEBEC, PUE())
+    text = '\n'.join(lines([Moved(base, project(base), (), (), {})], (), None, GRIDS))
+    told = ' '.join(text.split())
+    assert f'5,000,000 parameters, 1,000 GMAC per scan, {rate}' in told
+    assert 'on this processor: VINN; a counter' in told
 
 
 # Figure and page

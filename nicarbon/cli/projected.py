@@ -224,7 +224,8 @@ def _networks(found: Sequence[Estimate]) -> Iterator[str]:
         rate = made.joules_per_gmac
         if rate is not None:
             shown = Scale(1.0, 'J/GMAC').number(rate, rate / made.u_rel, rate * made.u_rel)
-            text += f', {shown.text} J/GMAC ({shown.interval}) on this processor'
+            interval = f' ({shown.interval})' if shown.interval else ''
+            text += f', {shown.text} J/GMAC{interval} on this processor'
         yield from textwrap.wrap(f'{text}: {made.name}; {made.source}', WIDTH)
 
 

@@ -5,10 +5,10 @@ seconds of a scan, how far they can be trusted, and who says so.
 
 ==============  =========================================================
 ``cost``        what one scan takes, and what its networks are made of
-``published``   the same as others published it; sizes of datasets
+``references``  the same as others published it; sizes of datasets
 ``factors``     every factor of the total, as a named input
 ``projection``  what they make together, and in a day
-``swings``      how the total moves with each of them
+``swing``       how the total moves with each of them
 ==============  =========================================================
 """
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 from .cost import Architecture, ScanCost, by_processor, device, of_ledger
 from .factors import Factors
 from .projection import AVERAGE_PUE, ELSEWHERE, Estimate, estimate, project, under
-from .published import (
+from .references import (
     U_PUBLISHED,
     Dataset,
     Published,
@@ -26,7 +26,7 @@ from .published import (
     published,
     published_costs,
 )
-from .swings import NAMES, NUMBERS, End, Per, Swing, still, swings
+from .swing import NAMES, NUMBERS, End, Per, Swing, still, swings
 
 __all__ = [
     'AVERAGE_PUE',
