@@ -22,7 +22,7 @@ from .share import POLICIES
 from .sights import Sight, merged
 from .spread import Spread, spread_of
 from .stage import Stage
-from .summary import LOST, Dataset, Failure, Kind, Summary
+from .summary import LOST, Dataset, Ended, Failure, Kind, Summary
 
 if TYPE_CHECKING:
     from polars import DataFrame, Expr
@@ -75,14 +75,22 @@ class Cohort:
         stages: dict[str, list[str]] = defaultdict(list)
         for stage in pipeline:
             stages[stage.tool].append(stage.key)
-        several = stages if len(stages) > 1 else {}
         return Dataset(
             self.total,
             self.people(),
             self.kinds([stage.key for stage in pipeline]),
-            {tool: self.sessions(keys) for tool, keys in several.items()},
+            {tool: self.sessions(keys) for tool, keys in stages.items()},
             self.failures(),
+            self.scans,
         )
+
+    @property
+    def scans(self) -> int:
+        """Sessions of which any stage ran to its end."""
+        import polars as pl
+
+        ran = self.table.filter(pl.col('outcome') == 'ran')
+        return int(ran.select(pl.struct('subject', 'session').n_unique()).item())
 
     @property
     def stages(self) -> frozenset[str]:
@@ -268,8 +276,22 @@ def _expressions(by_stage: bool) -> list[Expr]:  # noqa: FBT001
         pl.col('duration').sum().alias('seconds'),
         pl.col('duration').filter(seen).sum().alias('seen_seconds'),
         pl.col('cpu_time').sum(),
+        *_of_ended(),
         (held & seen).any().alias('has_held'),
         *(pl.col(f'gpu_{name}').filter(seen).sum() for name in ('duration', 'time', 'open')),
+    ]
+
+
+def _of_ended() -> list[Expr]:
+    """The sums of :class:`nicarbon.summary.Ended`."""
+    import polars as pl
+
+    ran = pl.col('outcome') == 'ran'
+    seen = ran & pl.col('tier').is_not_null()
+    return [
+        pl.col('duration').filter(ran).sum().alias('ended_seconds'),
+        pl.col('gpu_time').filter(seen).sum().alias('ended_gpu_seconds'),
+        pl.col('energy_with_gpu').filter(seen).sum().alias('ended_gpu_joules'),
     ]
 
 
@@ -341,6 +363,7 @@ def _summary(row: Mapping[str, Any], intensity: Intensity, pue: PUE) -> Summary:
         seconds=row.get('seconds', 0.0),
         cpu_seconds=row.get('cpu_time', 0.0),
         busy_seconds=row.get('busy') or 0.0,
+        ended=Ended(*(row.get(f'ended_{name}', 0.0) for name in Ended._fields)),
         phases=_phases(row, intensity, pue) if row.get('has_held') else None,
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .account import PUE, Footprint, Intensity, Sums
 from .entry import Entry, Tier
@@ -22,6 +23,7 @@ from .spread import Spread, spread_of
 __all__ = [
     'LOST',
     'Dataset',
+    'Ended',
     'Failure',
     'Kind',
     'Line',
@@ -33,6 +35,24 @@ __all__ = [
 
 LOST = frozenset({'failed', 'killed'})
 """Outcomes whose energy came to nothing."""
+
+
+class Ended(NamedTuple):
+    """The stages of a set that ran to their end.
+
+    Parameters
+    ----------
+    seconds : float
+        Wall time, added up.
+    gpu_seconds : float
+        For which GPUs were held.
+    gpu_joules : float
+        Of all components while one was.
+    """
+
+    seconds: float = 0.0
+    gpu_seconds: float = 0.0
+    gpu_joules: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +85,8 @@ class Summary:
         Wall and CPU time of the stages, added up.
     busy_seconds : float
         Wall time in which at least one of them ran.
+    ended : Ended
+        What ran to its end.
     stages : frozenset of str
         What was run, by key.
     phases : Phases or None
@@ -90,6 +112,7 @@ class Summary:
     seconds: float
     cpu_seconds: float
     busy_seconds: float
+    ended: Ended = Ended()
     stages: frozenset[str] = frozenset()
     phases: Phases | None = None
     sights: tuple[Sight, ...] = ()
@@ -164,6 +187,8 @@ class Dataset:
         By tool its stages, one per session.
     failures : sequence of Failure
         The first of them.
+    scans : int
+        Sessions of which any stage ran to its end.
     """
 
     total: Summary
@@ -171,6 +196,7 @@ class Dataset:
     kinds: Sequence[Kind] = ()
     pipelines: Mapping[str, Sequence[Summary]] = field(default_factory=dict)
     failures: Sequence[Failure] = ()
+    scans: int = 0
 
 
 def summarise(
@@ -248,6 +274,7 @@ def of_lines(
         seconds=sum(entry.seconds for entry in entries),
         cpu_seconds=sum(entry.cpu_seconds for entry in entries),
         busy_seconds=busy_seconds(entries),
+        ended=_ended(lines),
         stages=frozenset(entry.stage for entry in entries),
         phases=phases(lines),
         sights=merged(sight(reading) for entry in entries for reading in entry.readings),
@@ -279,6 +306,16 @@ def _parts(
             tiers[tier] = tiers.get(tier, 0.0) + share.components[name]
     factors = {name: weighted[name] / joules for name, joules in components.items() if joules}
     return components, tiers, factors
+
+
+def _ended(lines: Sequence[Line]) -> Ended:
+    ran = [one for one in lines if one.share.entry.outcome == 'ran']
+    apart = phases(ran)
+    return Ended(
+        sum(one.share.entry.seconds for one in ran),
+        apart.gpu_seconds if apart else 0.0,
+        apart.gpu.footprint.joules if apart else 0.0,
+    )
 
 
 def _complete(lines: Sequence[Line]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -16,8 +17,8 @@ from nicarbon.entry import Command, Entry, Reading, Window
 from nicarbon.host import Host
 from nicarbon.report.pages import Context, Download, Option, group_page
 from nicarbon.share import Sharing, share
-from nicarbon.stage import stages
-from nicarbon.summary import LOST, Dataset, Failure, Summary, kinds, summarise
+from nicarbon.stage import Stage, stages
+from nicarbon.summary import LOST, Dataset, Failure, Line, Summary, kinds, of_lines, summarise
 
 QUEBEC = Intensity(
     30.0, 15.0, 60.0, 'CA-QC', '2023-01-01', '2023-12-31', 'average, lifecycle', 'CodeCarbon'
@@ -218,6 +219,28 @@ def cohort(
     return parts.cohort(intensity, pue or PUE(1.0, 'unset'), one.sights, one.weights)
 
 
+def dataset_of(
+    total: Summary, people: Sequence[Summary] = (), pipeline: Sequence[Stage] = ()
+) -> Dataset:
+    """A dataset whose stages are at hand."""
+    entries = [line.share.entry for line in total.lines]
+    tools = {stage.key: stage.tool for stage in pipeline}
+    lines: dict[tuple[str, str, str], list[Line]] = defaultdict(list)
+    for line in total.lines:
+        entry = line.share.entry
+        lines[tools.get(entry.stage, ''), entry.subject, entry.session].append(line)
+    pipelines: dict[str, list[Summary]] = defaultdict(list)
+    assumed = total.footprint.intensity, total.footprint.pue
+    for (tool, subject, session), own in lines.items():
+        if tool:
+            one = of_lines(own, *assumed, subject=subject, session=session)
+            pipelines[tool].append(one)
+    names = [field.name for field in fields(Failure)]
+    lost = [Failure(*(getattr(one, n) for n in names)) for one in entries if one.outcome in LOST]
+    scans = len({(one.subject, one.session) for one in entries if one.outcome == 'ran'})
+    return Dataset(total, people, kinds(total, tools), pipelines, lost, scans)
+
+
 def group(
     total: Summary,
     people: Sequence[Summary],
@@ -225,13 +248,9 @@ def group(
     context: Context,
     tables: Mapping[str, str],
 ) -> str:
-    """The page of a dataset whose stages are at hand."""
-    entries = [line.share.entry for line in total.lines]
-    names = [field.name for field in fields(Failure)]
-    lost = [Failure(*(getattr(one, n) for n in names)) for one in entries if one.outcome in LOST]
-    dataset = Dataset(total, people, kinds(total, context.titles), {}, lost)
+    """Its page."""
     return group_page(
-        dataset, links, context,
+        dataset_of(total, people, context.pipeline), links, context,
         shares=[line.share for line in total.lines],
         tables={name: Download.of(text) for name, text in tables.items()},
     )  # fmt: skip

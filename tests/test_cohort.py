@@ -44,6 +44,10 @@ def assert_same(a, b, path: str = '') -> None:
         assert set(a) == set(b), path
         for key, value in a.items():
             assert_same(value, b[key], f'{path}[{key}]')
+    elif isinstance(a, tuple):
+        assert len(a) == len(b), path
+        for one, other in zip(a, b, strict=True):
+            assert_same(one, other, path)
     elif isinstance(a, float):
         assert math.isclose(a, b, rel_tol=1e-8, abs_tol=1e-6), f'{path}: {a} {b}'
     else:

@@ -19,6 +19,7 @@ from values import replace
 from nicarbon import complexity, errors
 from nicarbon.account import PUE
 from nicarbon.bids import Session
+from nicarbon.cli.architecture import of_sessions
 from nicarbon.cli.counted import Counted, count, of_stages
 from nicarbon.complexity import (
     Network,
@@ -294,6 +295,21 @@ def test_a_subject_whose_image_is_not_known_has_none(tmp_path) -> None:
     assert of_stages(out_dir, summary) == ()
     shutil.rmtree(out_dir / 'logs')
     assert of_stages(out_dir, summary) == ()
+
+
+def test_networks_of_a_ledger_and_what_a_gmac_took(tmp_path) -> None:
+    summary, _ = summary_of()
+    out_dir = kept(tmp_path, Counted(ALL, {'sub-01': 256}))
+    made = of_sessions(out_dir, [summary])
+    assert made.macs == macs_per_scan(ALL[:3])
+    assert made.parameters == parameters(ALL[:3])
+    assert made.per == 'scan'
+    own = [line for line in summary.lines if line.share.entry.stage.startswith('asegdkt')]
+    joules = sum(line.footprint.joules for line in own)
+    assert made.joules_per_gmac == pytest.approx(joules / (made.macs / 1e9))
+    assert made.u_rel >= 1
+    assert of_sessions(out_dir, []) is None
+    assert of_sessions(tmp_path / 'none', [summary]) is None
 
 
 def test_a_file_that_is_spoilt_is_passed_over(tmp_path, caplog) -> None:

@@ -86,7 +86,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'cohort': VALUES | {'columns', 'digest'},
     'grids': {'errors', 'account'},
     'bids': {'entity', 'entry', 'errors', 'stage', 'account'},
-    'scenario': {'account', 'errors', 'phases', 'quantity', 'summary'},
+    'scenario': {'account', 'complexity', 'errors', 'quantity', 'summary'},
     'phases': {'account', 'gpu', 'line', 'share', 'split'},
     'trends': {'complexity', 'errors'},
     'programs': {'charge', 'entry', 'series', 'share'},

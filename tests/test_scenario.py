@@ -140,7 +140,7 @@ def test_the_command(tmp_path) -> None:
     words = ('estimate', '--dataset', 'HCP-YA', '--sessions', '2', '--pipeline', 'freesurfer')
     done = nicarbon(*words, '--json', cwd=tmp_path)
     told = json.loads(done.stdout)
-    assert told['schema_version'] == 1
+    assert told['schema_version'] == 2
     assert told['dataset']['participants'] == 1200
     (one,) = told['estimates']
     assert one['scans'] == 2400

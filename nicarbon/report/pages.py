@@ -35,6 +35,7 @@ from .pairs import pair_tables
 from .programs import programs_table
 from .references import bibtex
 from .tables import kinds_table, policies, stage_table, subjects_table
+from .whatif import what_if
 from .words import headline, lost_sentence
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def subject_page(
             if counted
         ],
         elsewhere=elsewhere(total, context.elsewhere) if total else [],
+        whatif=None,
         policies=policies(total) if total and was_seen(total) else [],
         balances=_balances(context, runs, subject),
         timelines=_timelines(context, runs, shares, subject),
@@ -188,6 +190,7 @@ def group_page(
         failed=sum(total.outcomes.get(outcome, 0) for outcome in LOST),
         cached=total.outcomes.get('cached', 0),
         elsewhere=elsewhere(total, context.elsewhere),
+        whatif=what_if(dataset, context.elsewhere),
         policies=policies(total) if was_seen(total) else [],
         balances=_balances(context, context.runs),
         timelines=_timelines(context, context.drawn or context.runs, shares),

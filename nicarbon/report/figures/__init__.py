@@ -5,6 +5,7 @@
 ``totals``     the same for a whole dataset: a bar for each kind of stage
 ``timeline``   when it went: power of a host, and what ran on it
 ``by_subject`` who used it: a dot for each subject
+``tornado``    what moves it: a bar for each factor of the total
 ``mosaic``     what came of it: slices of the head with mask and tissues
 =============  ==============================================================
 """
@@ -15,5 +16,6 @@ from .bars import stages, totals
 from .dots import by_subject
 from .power import timeline
 from .slices import mosaic
+from .tornado import tornado
 
-__all__ = ['by_subject', 'mosaic', 'stages', 'timeline', 'totals']
+__all__ = ['by_subject', 'mosaic', 'stages', 'timeline', 'tornado', 'totals']
