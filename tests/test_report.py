@@ -277,7 +277,7 @@ class TestGroupPage:
 
     def test_participants_link_to_their_pages(self, group_html):
         links = Page(group_html).all('href')
-        assert links.count('sub-01.html') == 2  # the dot and the row
+        assert links.count('sub-01.html') == 3  # the dots, of joules and of grams, and the row
         assert links.count('sub-18.html') == 3  # and the line on the unusual
 
     def test_tables_travel_with_the_page_while_they_are_small(self, crowd, group_html):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -22,6 +22,7 @@ from .balances import BalanceView, balance_view
 from .cards import assumptions, cards, components
 from .context import Context, Option
 from .elsewhere import elsewhere
+from .figures.axes import QUANTITIES, Quantity
 from .figures.svg import clean
 from .gpus import gpu_table
 from .methods import citations, methods
@@ -87,7 +88,7 @@ def subject_page(
             (
                 label(one),
                 stage_table(one, titles),
-                draw.stages(one, titles),
+                _either(draw.stages, one, titles),
                 programs_table(one, titles),
             )
             for one in summaries
@@ -153,8 +154,8 @@ def group_page(
         components=components(dataset, context.runs),
         assumptions=assumptions(dataset),
         kinds=kinds_table(dataset, list(titles), titles),
-        bars=draw.totals(dataset, list(titles), titles),
-        dots=draw.by_subject(subjects, links),
+        bars=_either(draw.totals, dataset, list(titles), titles),
+        dots=_either(draw.by_subject, subjects, links),
         subjects=subjects_table(subjects, links),
         unusual=None if far is None else [(label(o), links.get(o.subject, '')) for o in far],
         gpus=gpu_table(dataset, titles),
@@ -170,6 +171,11 @@ def group_page(
         methods=methods(dataset, context),
         bibtex=bibtex(citations(dataset, context)),
     )
+
+
+def _either(figure: Callable[..., str], *values: object) -> list[tuple[Quantity, str]]:
+    """The same figure of joules and of grams: the reader chooses."""
+    return [(quantity, figure(*values, quantity=quantity)) for quantity in QUANTITIES]
 
 
 def _failures(dataset: Summary, titles: Mapping[str, str]) -> list[tuple[str, str, str, Entry]]:
@@ -232,7 +238,7 @@ def _downloads(tables: Mapping[str, str]) -> list[tuple[str, str, str]]:
 
 def _render(template: str, context: Context, **values: object) -> str:
     environment = _environment()
-    style, script = (environment.get_template(name).render() for name in ('style.css', 'sort.js'))
+    style, script = (environment.get_template(name).render() for name in ('style.css', 'page.js'))
     return environment.get_template(template).render(
         context=context,
         style=style,

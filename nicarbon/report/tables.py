@@ -57,8 +57,8 @@ class StageRow:
 
     title: str
     outcome: str
-    wall: str
-    cpu: str
+    wall: Number | None
+    cpu: Number | None
     cores: str
     cell: Cell
     tier: str
@@ -84,6 +84,10 @@ def _cell(footprint: Footprint | None, energy: Scale, grams: Scale) -> Cell:
     )
 
 
+def _time(seconds: float) -> Number:
+    return Number(duration(seconds), '', seconds)
+
+
 def stage_table(summary: Summary, titles: Mapping[str, str]) -> StageTable:
     """One row per stage, in the order of the pipeline, and their sum.
 
@@ -106,8 +110,8 @@ def stage_table(summary: Summary, titles: Mapping[str, str]) -> StageTable:
     last = StageRow(
         title='All stages',
         outcome='',
-        wall=duration(sum(entry.seconds for entry in entries)),
-        cpu=duration(sum(entry.cpu_seconds for entry in entries)),
+        wall=_time(sum(entry.seconds for entry in entries)),
+        cpu=_time(sum(entry.cpu_seconds for entry in entries)),
         cores='',
         cell=_cell(summary.footprint if is_known(summary) else None, energy, grams),
         tier=seen_as(overall(summary)),
@@ -122,8 +126,8 @@ def _stage_row(line: Line, titles: Mapping[str, str], energy: Scale, grams: Scal
     return StageRow(
         title=titles.get(entry.stage, entry.stage or entry.node or 'unnamed'),
         outcome=entry.outcome,
-        wall='' if cached else duration(entry.seconds),
-        cpu='' if cached else duration(entry.cpu_seconds),
+        wall=None if cached else _time(entry.seconds),
+        cpu=None if cached else _time(entry.cpu_seconds),
         cores='' if cached else f'{entry.reserved_cores:g}',
         cell=_cell(line.footprint, energy, grams),
         tier=seen_as('cached' if cached else line.share.tier),
@@ -179,7 +183,7 @@ class KindRow:
 
     title: str
     counts: str
-    wall: str
+    wall: Number
     cell: Cell
     median: Number | None
     spread: str
@@ -225,7 +229,7 @@ def kinds_table(dataset: Summary, order: Sequence[str], titles: Mapping[str, str
             KindRow(
                 titles.get(name, name or 'unnamed'),
                 _counts(Counter(line.share.entry.outcome for line in lines)),
-                duration(sum(line.share.entry.seconds for line in lines)),
+                _time(sum(line.share.entry.seconds for line in lines)),
                 _cell(one, energy, grams),
                 number,
                 spread.name if spread else '',
@@ -323,8 +327,8 @@ def _subject_row(
         label(summary),
         link,
         _counts(summary.outcomes) + (f', {summary.unseen} not seen' if summary.unseen else ''),
-        Number(duration(wall), '', wall),
-        Number(duration(cpu), '', cpu),
+        _time(wall),
+        _time(cpu),
         _cell(summary.footprint if is_known(summary) else None, energy, grams),
         energy.energy(lost) if lost.joules else None,
         seen_as(overall(summary)),
