@@ -159,7 +159,7 @@ def group_page(
         subjects=subjects_table(subjects, links),
         unusual=None if far is None else [(label(o), links.get(o.subject, '')) for o in far],
         gpus=gpu_table(dataset, titles),
-        pairs=pair_tables(dataset, context.pipeline),
+        pairs=[(one, draw.paired(one)) for one in pair_tables(dataset, context.pipeline)],
         lost=lost_sentence(dataset),
         failures=_failures(dataset, titles),
         cached=dataset.outcomes.get('cached', 0),

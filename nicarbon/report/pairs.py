@@ -16,7 +16,7 @@ from ..stage import Stage
 from ..summary import Line, Summary, summarise
 from .numbers import Number, Spread, busy_seconds, duration, label, scale, spread_of
 
-__all__ = ['PairRow', 'PairTable', 'pair_tables']
+__all__ = ['PairRow', 'PairTable', 'pair_tables', 'wall']
 
 NAMES = {
     'structural': 'structural',
@@ -42,7 +42,10 @@ class PairRow:
 
 @dataclass(frozen=True, slots=True)
 class PairTable:
-    """Two pipelines; ``sentence`` says what one uses of the other."""
+    """Two pipelines; ``sentence`` says what one uses of the other.
+
+    ``sessions`` are all that are compared, as each of the two processed them.
+    """
 
     first: str
     second: str
@@ -50,6 +53,7 @@ class PairTable:
     sentence: str
     rows: tuple[PairRow, ...]
     left_out: int
+    sessions: tuple[tuple[Summary, Summary], ...]
 
 
 def pair_tables(dataset: Summary, pipeline: Sequence[Stage]) -> list[PairTable]:
@@ -99,13 +103,13 @@ def _table(first: str, second: str, pairs: Sequence[tuple[Summary, Summary]]) ->
     joules = [one.footprint.joules for pair in pairs for one in pair]
     unit = scale(joules, ENERGY)
     ratios = [b.footprint.joules / a.footprint.joules for a, b in pairs]
-    times = [_wall(b) / _wall(a) for a, b in pairs]
+    times = [wall(b) / wall(a) for a, b in pairs]
     rows = [
         PairRow(
             label(a),
-            duration(_wall(a)),
+            duration(wall(a)),
             unit.energy(a.footprint),
-            duration(_wall(b)),
+            duration(wall(b)),
             unit.energy(b.footprint),
             f'{ratio:.2g}',
         )
@@ -116,12 +120,23 @@ def _table(first: str, second: str, pairs: Sequence[tuple[Summary, Summary]]) ->
         f'{names[1]} used {_ratio(spread_of(ratios))} the energy of {names[0]}, in '
         f'{_ratio(spread_of(times))} the time.'
     )
+    listed = tuple(rows[:MOST_ROWS])
     return PairTable(
-        *names, unit.unit, sentence, tuple(rows[:MOST_ROWS]), max(0, len(rows) - MOST_ROWS)
+        *names, unit.unit, sentence, listed, len(rows) - len(listed), sessions=tuple(pairs)
     )
 
 
-def _wall(one: Summary) -> float:
+def wall(one: Summary) -> float:
+    """Seconds in which at least one of its stages ran.
+
+    Parameters
+    ----------
+    one : Summary
+
+    Returns
+    -------
+    float
+    """
     return busy_seconds(line.share.entry for line in one.lines)
 
 

@@ -5,6 +5,7 @@
 ``totals``     the same for a whole dataset: a bar for each kind of stage
 ``timeline``   when it went: power of a host, and what ran on it
 ``by_subject`` who used it: a dot for each subject
+``paired``     which pipeline used more: a line between two for each session
 ``mosaic``     what came of it: slices of the head with mask and tissues
 =============  ==============================================================
 """
@@ -13,7 +14,8 @@ from __future__ import annotations
 
 from .bars import stages, totals
 from .dots import by_subject
+from .paired import paired
 from .power import timeline
 from .slices import mosaic
 
-__all__ = ['by_subject', 'mosaic', 'stages', 'timeline', 'totals']
+__all__ = ['by_subject', 'mosaic', 'paired', 'stages', 'timeline', 'totals']

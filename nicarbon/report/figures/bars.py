@@ -124,7 +124,7 @@ def _of_group(name: str, lines: Sequence[Line], titles: Mapping[str, str], kind:
 
 
 def _draw(bars: Sequence[_Bar], title: str, kind: Measure, *, notes: bool = True) -> str:
-    unit = kind.scale(bar.high for bar in bars)
+    unit = kind.scale(bar.value for bar in bars)  # As the table below has it.
     high = max((bar.high for bar in bars), default=0.0) or unit.size
     height = TOP + ROW * max(len(bars), 1) + 26
     words = '; '.join(f'{bar.name} {_words(bar, unit)}' for bar in bars)
