@@ -191,7 +191,7 @@ def _row(canvas: Canvas, bar: _Bar, unit: Scale, high: float, top: float, *, not
     if bar.lost:
         canvas.add(
             'rect', x=LEFT, y=top + 6, width=max(bar.lost * per_one, 0.8), height=ROW - 12,
-            fill=canvas.hatch(FAULT),
+            fill=canvas.hatch(FAULT), pointer_events='none',
         )  # fmt: skip
     if bar.high > bar.low:
         _whisker(canvas, LEFT + bar.low * per_one, LEFT + bar.high * per_one, middle)
@@ -211,6 +211,7 @@ def _part(value: float, unit: Scale, bar: _Bar) -> str:
 
 def _whisker(canvas: Canvas, left: float, right: float, y: float) -> None:
     path = f'M{left:.1f} {y}H{right:.1f}M{left:.1f} {y - 3}v6M{right:.1f} {y - 3}v6'
+    through = {'pointer_events': 'none'}  # The pointer is meant for the bar below.
     # A white edge keeps the line visible on its bar.
-    canvas.add('path', d=path, stroke='#fff', stroke_width=3, fill='none')
-    canvas.add('path', d=path, stroke=INK, stroke_width=1.1, fill='none')
+    canvas.add('path', d=path, stroke='#fff', stroke_width=3, fill='none', **through)
+    canvas.add('path', d=path, stroke=INK, stroke_width=1.1, fill='none', **through)

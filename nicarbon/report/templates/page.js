@@ -120,13 +120,16 @@ for (const svg of all('figure svg')) {
     if (mark.localName !== 'a') mark.setAttribute('role', 'img');
     mark.tabIndex = index ? -1 : 0;
   });
-  svg.addEventListener('focusin', ({ target }) => {
+  // Chromium lets an <svg> that itself listens to the focus have it.
+  const around = svg.parentNode;
+  around.addEventListener('focusin', ({ target }) => {
+    if (!marks.includes(target)) return;
     marks.forEach((mark) => { mark.tabIndex = mark === target ? 0 : -1; });
     const first = target === marks[0] && target.matches(':focus-visible') && marks[1];
     show(target, first ? ' (arrow keys: the next)' : '');
   });
-  svg.addEventListener('focusout', hide);
-  svg.addEventListener('keydown', (event) => {
+  around.addEventListener('focusout', hide);
+  around.addEventListener('keydown', (event) => {
     if (event.key === 'Escape') hide();
     const index = marks.indexOf(event.target);
     const next = {
@@ -137,7 +140,7 @@ for (const svg of all('figure svg')) {
     event.preventDefault();
     marks[next].focus();
   });
-  svg.addEventListener('click', ({ target }) => {
+  around.addEventListener('click', ({ target }) => {
     const mark = marks.find((one) => one.contains(target));
     if (mark) show(mark);
   });
