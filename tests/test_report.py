@@ -550,6 +550,17 @@ class TestFigures:
         assert svg.count('fill="#fff"') == 5  # those not complete are hollow
         assert '<a href="sub-18.html">' in svg
 
+    def test_very_many_subjects_are_small_dots_but_for_the_unusual(self):
+        jobs = [data.Job(f'{n:03d}', 'n4', 40 * n, 30 if n == 400 else 9) for n in range(500)]
+        jobs[7] = replace(jobs[7], outcome='failed')
+        subjects = data.summaries(data.Machine(jobs).entries())[1]
+        svg = figures.by_subject(subjects, {one.subject: 'x.html' for one in subjects})
+        assert svg.count('<circle') == svg.count('<a href') == 2
+        assert 'sub-400: ' in svg
+        assert 'sub-007: ' in svg
+        assert svg.count('h0') == 498
+        assert len(svg) < 40_000
+
     @pytest.mark.parametrize('quantity', ['energy', 'carbon'])
     def test_show_the_numbers_of_the_tables(self, crowd, quantity):
         dataset, subjects, _, _ = crowd

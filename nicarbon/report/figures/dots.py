@@ -26,6 +26,9 @@ TOP = 34
 HIGHEST = 640
 """Rows get thinner rather than let the figure grow beyond this, in CSS pixels."""
 
+MOST_MARKED = 300
+"""Subjects whose dots have tips and links; where there are more, the unusual and incomplete."""
+
 DOT = '#0072b2'
 
 
@@ -73,8 +76,12 @@ def by_subject(
     plot = _Plot(kind, unit, (RIGHT - LEFT) / high, row, marked)
     _intervals(canvas, plot, seen)
     radius = min(4.0, max(1.6, row / 2.6))
+    plain = _plain(plot, seen)
+    _specks(canvas, plot, seen, plain, radius)
     canvas.open('g', stroke_width=1.4, fill=DOT, stroke=DOT)
     for index, summary in enumerate(seen):
+        if index in plain:
+            continue
         link = (links or {}).get(summary.subject, '')
         _dot(canvas, plot, summary, link, plot.y(index), radius)
     canvas.close()
@@ -163,6 +170,26 @@ def _intervals(canvas: Canvas, plot: _Plot, seen: Sequence[Summary]) -> None:
         if path:
             width = min(1.0, plot.row / 3)
             canvas.add('path', d=path, stroke=colour, stroke_width=width, stroke_opacity=0.45)
+
+
+def _plain(plot: _Plot, seen: Sequence[Summary]) -> set[int]:
+    """Places of those that are not worth a mark of their own where subjects are very many."""
+    if len(seen) <= MOST_MARKED:
+        return set()
+    own = {index for index, one in enumerate(seen) if plot.colour(one) == FAULT}
+    own |= {index for index, one in enumerate(seen) if not one.complete}
+    return set(range(len(seen))) - set(sorted(own)[:MOST_MARKED])
+
+
+def _specks(
+    canvas: Canvas, plot: _Plot, seen: Sequence[Summary], places: set[int], radius: float
+) -> None:
+    """Dots without tip and link, all in one path."""
+    if places:
+        path = ''.join(
+            f'M{plot.edges(seen[index])[0]:.1f} {plot.y(index):.1f}h0' for index in sorted(places)
+        )
+        canvas.add('path', d=path, stroke=DOT, stroke_width=2 * radius, stroke_linecap='round')
 
 
 def _dot(
