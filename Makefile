@@ -33,12 +33,15 @@ docs: $(BIN)/.docs   ## Build the documentation, warnings as errors
 clean:               ## Remove what these targets made
 	rm -rf $(VENV) demo docs/_build docs/api/generated docs/gallery .pytest_cache .mypy_cache .ruff_cache
 
-# Chromium loads the pages in a test; Colin27 (mricron-data) is the independent head.
+# Chromium loads the pages in tests, and poppler reads what it prints; Colin27 (mricron-data)
+# is the independent head.
 system:
-	@command -v chromium >/dev/null && test -e /usr/share/mricron/templates/ch2.nii.gz || \
+	@command -v chromium >/dev/null && command -v pdftotext >/dev/null && \
+	  test -e /usr/share/mricron/templates/ch2.nii.gz || \
 	  { test "$$(id -u)" = 0 && apt-get -qq update && \
-	    apt-get -qq install -y --no-install-recommends chromium mricron-data >/dev/null; } || \
-	  echo 'make test: for all tests, install Debian packages chromium and mricron-data'
+	    apt-get -qq install -y --no-install-recommends \
+	      chromium mricron-data poppler-utils >/dev/null; } || \
+	  echo 'make test: for all tests, install Debian packages chromium, mricron-data, poppler-utils'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -187,6 +187,20 @@ def crowd(count: int = 40) -> list[Entry]:
     return Machine(jobs).entries()
 
 
+def two_pipelines(count: int = 12) -> list[Entry]:
+    """Each subject by two pipelines, a few stages of each: the second takes about a fifth."""
+    jobs: list[Job] = []
+    start = 0
+    for number in range(count):
+        pace = 0.8 + 0.5 * ((number * 5) % 7) / 7
+        for tool, length in (('freesurfer', 180), ('fastsurfer', 24 + 3 * (number % 5))):
+            for stage in stages(tool)[:3]:
+                seconds = round(length * pace)
+                jobs.append(Job(f'{number + 1:02d}', stage.key, start, seconds))
+                start += seconds + 1
+    return Machine(jobs).entries()
+
+
 def summaries(
     entries: Sequence[Entry], intensity: Intensity = QUEBEC, pue: PUE | None = None
 ) -> tuple[Summary, list[Summary], Sharing]:

@@ -18,13 +18,14 @@ from nicarbon.errors import ImageError
 from nicarbon.quantity import carbon, energy
 from nicarbon.report import figures
 from nicarbon.report.balances import balance_view
+from nicarbon.report.figures.axes import measure
 from nicarbon.report.figures.lanes import lay
 from nicarbon.report.methods import citations, methods
 from nicarbon.report.numbers import unusual
 from nicarbon.report.pages import subject_page
 from nicarbon.report.programs import programs_table
 from nicarbon.report.references import bibtex, references
-from nicarbon.report.tables import kinds_table, stage_table
+from nicarbon.report.tables import kinds_table, stage_table, subjects_table
 from nicarbon.series import summed
 from nicarbon.share import share
 from nicarbon.spread import spread_of
@@ -278,8 +279,8 @@ class TestGroupPage:
 
     def test_participants_link_to_their_pages(self, group_html):
         links = Page(group_html).all('href')
-        assert links.count('sub-01.html') == 2  # the dot and the row
-        assert links.count('sub-18.html') == 3  # and the line on the unusual
+        assert links.count('sub-01.html') == 3  # the dots, of joules and of grams, and the row
+        assert links.count('sub-18.html') == 4  # and the line on the unusual
 
     def test_tables_travel_with_the_page_while_they_are_small(self, crowd, group_html):
         content = base64.b64encode(b'a\tb\n').decode()
@@ -549,6 +550,44 @@ class TestFigures:
         assert svg.count('<circle') == 40
         assert svg.count('fill="#fff"') == 5  # those not complete are hollow
         assert '<a href="sub-18.html">' in svg
+
+    def test_very_many_subjects_are_small_dots_but_for_the_unusual(self):
+        jobs = [data.Job(f'{n:03d}', 'n4', 40 * n, 30 if n == 400 else 9) for n in range(500)]
+        jobs[7] = replace(jobs[7], outcome='failed')
+        subjects = data.summaries(data.Machine(jobs).entries())[1]
+        svg = figures.by_subject(subjects, {one.subject: 'x.html' for one in subjects})
+        assert svg.count('<circle') == svg.count('<a href') == 2
+        assert 'sub-400: ' in svg
+        assert 'sub-007: ' in svg
+        assert svg.count('h0') == 498
+        assert len(svg) < 40_000
+
+    @pytest.mark.parametrize('quantity', ['energy', 'carbon'])
+    def test_show_the_numbers_of_the_tables(self, crowd, quantity):
+        dataset, subjects, _, _ = crowd
+        unit = f'{quantity}_unit'
+        for svg, table in (
+            (figures.stages(subjects[0], quantity=quantity), stage_table(subjects[0], {})),
+            (
+                figures.totals(kinds(dataset, ()), quantity=quantity),
+                kinds_table(kinds(dataset, ()), {}),
+            ),
+            (figures.by_subject(subjects, quantity=quantity), subjects_table(subjects, {})),
+        ):
+            text = svg_text(svg)
+            assert f'({getattr(table, unit).removesuffix("CO2e")})' in text
+            for row in table.rows:
+                number = getattr(row.cell, quantity)
+                assert f'{number.text} {getattr(table, unit)} ({number.interval})' in text
+
+    def test_grams_are_split_among_components_as_joules_are(self, crowd):
+        line = crowd[1][0].lines[0]
+        joules = {'cpu': 0.75 * line.footprint.joules, 'dram': 0.25 * line.footprint.joules}
+        grams = measure('carbon').parts(joules, line.footprint)
+        assert sum(grams.values()) == pytest.approx(line.footprint.grams)
+        assert grams['cpu'] == pytest.approx(3 * grams['dram'])
+        spared = replace(line.footprint, joules=0.0, grams=0.0)
+        assert measure('carbon').parts({'cpu': 0.0}, spared) == {'cpu': 0.0}
 
     @pytest.mark.parametrize('name', ['stages', 'totals', 'by_subject', 'timeline'])
     def test_are_well_formed_named_and_byte_stable(self, crowd, name):

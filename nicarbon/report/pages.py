@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from .balances import BalanceView, balance_view
 from .cards import assumptions, cards, components
 from .context import Context, Option
 from .elsewhere import elsewhere
+from .figures.axes import QUANTITIES, Quantity
 from .figures.svg import clean
 from .gpus import gpu_table
 from .methods import citations, methods
@@ -114,7 +115,7 @@ def subject_page(
             (
                 label(one),
                 stage_table(one, titles),
-                draw.stages(one, titles),
+                _either(draw.stages, one, titles),
                 programs_table(one, titles),
             )
             for one in summaries
@@ -179,12 +180,12 @@ def group_page(
         components=components(total, _sights(context.runs)),
         assumptions=assumptions(total),
         kinds=kinds_table(dataset.kinds, titles),
-        bars=draw.totals(dataset.kinds, titles),
-        dots=draw.by_subject(people, links),
+        bars=_either(draw.totals, dataset.kinds, titles),
+        dots=_either(draw.by_subject, people, links),
         subjects=subjects_table(people, links),
         unusual=None if far is None else [(label(o), links.get(o.subject, '')) for o in far],
         gpus=gpu_table(total, dataset.kinds, titles),
-        pairs=pair_tables(dataset.pipelines),
+        pairs=[(one, draw.paired(one)) for one in pair_tables(dataset.pipelines)],
         lost=lost_sentence(total),
         failures=[(one, titles.get(one.stage, one.stage or one.node)) for one in dataset.failures],
         failed=sum(total.outcomes.get(outcome, 0) for outcome in LOST),
@@ -198,6 +199,11 @@ def group_page(
         methods=methods(total, context),
         bibtex=bibtex(citations(total, context)),
     )
+
+
+def _either(figure: Callable[..., str], *values: object) -> list[tuple[Quantity, str]]:
+    """The same figure of joules and of grams: the reader chooses."""
+    return [(quantity, figure(*values, quantity=quantity)) for quantity in QUANTITIES]
 
 
 def _whole(summaries: Sequence[Summary], subject: str) -> Summary | None:
@@ -280,7 +286,7 @@ def _size(count: int) -> str:
 
 def _render(template: str, context: Context, **values: object) -> str:
     environment = _environment()
-    style, script = (environment.get_template(name).render() for name in ('style.css', 'sort.js'))
+    style, script = (environment.get_template(name).render() for name in ('style.css', 'page.js'))
     return environment.get_template(template).render(
         context=context,
         style=style,

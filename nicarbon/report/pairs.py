@@ -41,7 +41,10 @@ class PairRow:
 
 @dataclass(frozen=True, slots=True)
 class PairTable:
-    """Two pipelines; ``sentence`` says what one uses of the other."""
+    """Two pipelines; ``sentence`` says what one uses of the other.
+
+    ``sessions`` are all that are compared, as each of the two processed them.
+    """
 
     first: str
     second: str
@@ -49,6 +52,7 @@ class PairTable:
     sentence: str
     rows: tuple[PairRow, ...]
     left_out: int
+    sessions: tuple[tuple[Summary, Summary], ...]
 
 
 def pair_tables(pipelines: Mapping[str, Sequence[Summary]]) -> list[PairTable]:
@@ -103,8 +107,9 @@ def _table(first: str, second: str, pairs: Sequence[tuple[Summary, Summary]]) ->
         f'{names[1]} used {_ratio(spread_of(ratios))} the energy of {names[0]}, in '
         f'{_ratio(spread_of(times))} the time.'
     )
+    listed = tuple(rows[:MOST_ROWS])
     return PairTable(
-        *names, unit.unit, sentence, tuple(rows[:MOST_ROWS]), max(0, len(rows) - MOST_ROWS)
+        *names, unit.unit, sentence, listed, len(rows) - len(listed), sessions=tuple(pairs)
     )
 
 

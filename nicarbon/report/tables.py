@@ -54,8 +54,8 @@ class StageRow:
 
     title: str
     outcome: str
-    wall: str
-    cpu: str
+    wall: Number | None
+    cpu: Number | None
     cores: str
     cell: Cell
     tier: str
@@ -81,6 +81,10 @@ def _cell(footprint: Footprint | None, energy: Scale, grams: Scale) -> Cell:
     )
 
 
+def _time(seconds: float) -> Number:
+    return Number(duration(seconds), '', seconds)
+
+
 def stage_table(summary: Summary, titles: Mapping[str, str]) -> StageTable:
     """One row per stage, in the order of the pipeline, and their sum.
 
@@ -102,8 +106,8 @@ def stage_table(summary: Summary, titles: Mapping[str, str]) -> StageTable:
     last = StageRow(
         title='All stages',
         outcome='',
-        wall=duration(summary.seconds),
-        cpu=duration(summary.cpu_seconds),
+        wall=_time(summary.seconds),
+        cpu=_time(summary.cpu_seconds),
         cores='',
         cell=_cell(summary.footprint if is_known(summary) else None, energy, grams),
         tier=seen_as(overall(summary)),
@@ -118,8 +122,8 @@ def _stage_row(line: Line, titles: Mapping[str, str], energy: Scale, grams: Scal
     return StageRow(
         title=titles.get(entry.stage, entry.stage or entry.node or 'unnamed'),
         outcome=entry.outcome,
-        wall='' if cached else duration(entry.seconds),
-        cpu='' if cached else duration(entry.cpu_seconds),
+        wall=None if cached else _time(entry.seconds),
+        cpu=None if cached else _time(entry.cpu_seconds),
         cores='' if cached else f'{entry.reserved_cores:g}',
         cell=_cell(line.footprint, energy, grams),
         tier=seen_as('cached' if cached else line.share.tier),
@@ -175,7 +179,7 @@ class KindRow:
 
     title: str
     counts: str
-    wall: str
+    wall: Number
     cell: Cell
     median: Number | None
     spread: str
@@ -215,7 +219,7 @@ def kinds_table(kinds: Sequence[Kind], titles: Mapping[str, str]) -> KindsTable:
             KindRow(
                 titles.get(kind.stage, kind.stage or 'unnamed'),
                 _counts(total.outcomes),
-                duration(total.seconds),
+                _time(total.seconds),
                 _cell(total.footprint if was_seen(total) else None, energy, grams),
                 middle.number(spread.median, spread.low, spread.high) if spread else None,
                 spread.name if spread else '',
@@ -292,8 +296,8 @@ def _subject_row(
         label(summary),
         link,
         _counts(summary.outcomes) + (f', {summary.unseen} not seen' if summary.unseen else ''),
-        Number(duration(wall), '', wall),
-        Number(duration(cpu), '', cpu),
+        _time(wall),
+        _time(cpu),
         _cell(summary.footprint if is_known(summary) else None, energy, grams),
         energy.energy(lost) if lost.joules else None,
         seen_as(overall(summary)),

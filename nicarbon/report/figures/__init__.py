@@ -6,6 +6,7 @@
 ``timeline``   when it went: power of a host, and what ran on it
 ``by_subject`` who used it: a dot for each subject
 ``tornado``    what moves it: a bar for each factor of the total
+``paired``     which pipeline used more: a line between two for each session
 ``mosaic``     what came of it: slices of the head with mask and tissues
 =============  ==============================================================
 """
@@ -14,8 +15,9 @@ from __future__ import annotations
 
 from .bars import stages, totals
 from .dots import by_subject
+from .paired import paired
 from .power import timeline
 from .slices import mosaic
 from .tornado import tornado
 
-__all__ = ['by_subject', 'mosaic', 'stages', 'timeline', 'tornado', 'totals']
+__all__ = ['by_subject', 'mosaic', 'paired', 'stages', 'timeline', 'tornado', 'totals']

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ...quantity import ENERGY
 from ...spread import Spread, spread_of
 from ...summary import Summary
 from ..numbers import (
@@ -13,57 +12,75 @@ from ..numbers import (
     Scale,
     is_known,
     label,
-    scale,
     unusual,
 )
-from .svg import FAULT, INK, MUTED, RULE, Canvas, shorten, ticks
+from .axes import LEFT, RIGHT, Measure, Quantity, axis, measure
+from .svg import FAULT, INK, MUTED, Canvas, shorten
 
 __all__ = ['by_subject']
 
-LEFT, RIGHT, TOP = 182, 700, 34
-"""Edges of the plot, in CSS pixels; the same as those of the bars above it."""
+TOP = 34
+"""Upper edge of the plot, in CSS pixels."""
 
 HIGHEST = 640
 """Rows get thinner rather than let the figure grow beyond this, in CSS pixels."""
 
+MOST_MARKED = 300
+"""Subjects whose dots have tips and links; where there are more, the unusual and incomplete."""
+
 DOT = '#0072b2'
 
 
-def by_subject(summaries: Sequence[Summary], links: Mapping[str, str] | None = None) -> str:
-    """Draw the energy of each subject with its interval, and the median of all.
+def by_subject(
+    summaries: Sequence[Summary],
+    links: Mapping[str, str] | None = None,
+    *,
+    quantity: Quantity = 'energy',
+) -> str:
+    """Draw what each subject used or emitted with its interval, and the median of all.
 
     Parameters
     ----------
     summaries : sequence of Summary
     links : mapping of {str : str}, optional
         Subject label to the address of its page.
+    quantity : {'energy', 'carbon'}
+        Joules, or grams of CO2 equivalent. Who is unusual is so by energy in either.
 
     Returns
     -------
     str
         SVG. Subjects that were not seen are counted in words, not drawn at zero.
     """
+    kind = measure(quantity)
     seen = sorted(
         (summary for summary in summaries if is_known(summary)),
-        key=lambda summary: (-summary.footprint.joules, label(summary)),
+        key=lambda summary: (-kind.of(summary.footprint)[0], label(summary)),
     )
-    spread = spread_of([one.footprint.joules for one in seen if one.complete])
+    values = [kind.of(summary.footprint) for summary in seen]
+    spread = spread_of(
+        [value for one, (value, _, _) in zip(seen, values, strict=True) if one.complete]
+    )
     far = unusual(summaries)
-    unit = scale([summary.footprint.joules for summary in seen], ENERGY)
-    high = max((summary.footprint.joules_high for summary in seen), default=0.0) or unit.size
+    unit = kind.scale(value for value, _, _ in values)
+    high = max((top for _, _, top in values), default=0.0) or unit.size
     row = min(20.0, HIGHEST / max(len(seen), 1))
     bottom = TOP + row * max(len(seen), 1)
-    canvas = Canvas(
-        bottom + 52, 'Energy by subject', _describe(summaries, seen, spread, unit), role='group'
-    )
-    _axis(canvas, unit, high, bottom)
+    words = _describe(summaries, seen, spread, unit)
+    canvas = Canvas(bottom + 52, f'{kind.title} by subject', words, role='group')
+    axis(canvas, kind.label(unit), high / unit.size, TOP, bottom)
     if spread is not None:
         _median(canvas, spread, unit, high, bottom)
-    plot = _Plot(unit, (RIGHT - LEFT) / high, row, {label(summary) for summary in far or ()})
+    marked = {label(summary) for summary in far or ()}
+    plot = _Plot(kind, unit, (RIGHT - LEFT) / high, row, marked)
     _intervals(canvas, plot, seen)
     radius = min(4.0, max(1.6, row / 2.6))
+    plain = _plain(plot, seen)
+    _specks(canvas, plot, seen, plain, radius)
     canvas.open('g', stroke_width=1.4, fill=DOT, stroke=DOT)
     for index, summary in enumerate(seen):
+        if index in plain:
+            continue
         link = (links or {}).get(summary.subject, '')
         _dot(canvas, plot, summary, link, plot.y(index), radius)
     canvas.close()
@@ -76,15 +93,21 @@ def by_subject(summaries: Sequence[Summary], links: Mapping[str, str] | None = N
 
 @dataclass(frozen=True, slots=True)
 class _Plot:
-    """Where things go: pixels per joule, pixels per subject, and who is unusual."""
+    """Where things go: pixels per joule or gram, pixels per subject, and who is unusual."""
 
+    kind: Measure
     unit: Scale
-    per_joule: float
+    per_one: float
     row: float
     marked: set[str]
 
-    def x(self, joules: float) -> float:
-        return LEFT + joules * self.per_joule
+    def x(self, value: float) -> float:
+        return LEFT + value * self.per_one
+
+    def edges(self, summary: Summary) -> tuple[float, float, float]:
+        """Where its dot lies, and the ends of its interval."""
+        value, low, high = self.kind.of(summary.footprint)
+        return self.x(value), self.x(low), self.x(high)
 
     def y(self, index: int) -> float:
         return TOP + self.row * (index + 0.5)
@@ -93,8 +116,7 @@ class _Plot:
         return FAULT if label(summary) in self.marked else DOT
 
     def value(self, summary: Summary) -> str:
-        footprint = summary.footprint
-        number = self.unit.energy(footprint)
+        number = self.unit.number(*self.kind.of(summary.footprint))
         interval = f' ({number.interval})' if number.interval else ''
         return f'{number.text} {self.unit.unit}{interval}'
 
@@ -119,20 +141,12 @@ def _verdict(count: int, far: Sequence[Summary] | None) -> str:
     return f'{len(far)} of the complete beyond 1.5 interquartile ranges of the quartiles.'
 
 
-def _axis(canvas: Canvas, unit: Scale, high: float, bottom: float) -> None:
-    for tick in ticks(high / unit.size):
-        x = LEFT + (RIGHT - LEFT) * tick * unit.size / high
-        canvas.add('path', d=f'M{x:.1f} {TOP}V{bottom + 4:.1f}', stroke=RULE)
-        canvas.add('text', f'{tick:g}', x=x, y=bottom + 18, fill=MUTED, text_anchor='middle')
-    canvas.add('text', f'energy ({unit.unit})', x=RIGHT + 12, y=bottom + 18, fill=MUTED)
-
-
 def _median(canvas: Canvas, spread: Spread, unit: Scale, high: float, bottom: float) -> None:
-    per_joule = (RIGHT - LEFT) / high
-    x = LEFT + spread.median * per_joule
+    per_one = (RIGHT - LEFT) / high
+    x = LEFT + spread.median * per_one
     canvas.add(
-        'rect', x=LEFT + spread.low * per_joule, y=TOP,
-        width=(spread.high - spread.low) * per_joule, height=bottom - TOP,
+        'rect', x=LEFT + spread.low * per_one, y=TOP,
+        width=(spread.high - spread.low) * per_one, height=bottom - TOP,
         fill=INK, fill_opacity=0.06,
     )  # fmt: skip
     canvas.add('path', d=f'M{x:.1f} {TOP - 6}V{bottom:.1f}', stroke=INK, stroke_dasharray='4 3')
@@ -149,13 +163,32 @@ def _median(canvas: Canvas, spread: Spread, unit: Scale, high: float, bottom: fl
 def _intervals(canvas: Canvas, plot: _Plot, seen: Sequence[Summary]) -> None:
     paths = {DOT: '', FAULT: ''}
     for index, summary in enumerate(seen):
-        footprint = summary.footprint
-        left, right = plot.x(footprint.joules_low), plot.x(footprint.joules_high)
+        _, left, right = plot.edges(summary)
         paths[plot.colour(summary)] += f'M{left:.1f} {plot.y(index):.1f}H{right:.1f}'
     for colour, path in paths.items():
         if path:
             width = min(1.0, plot.row / 3)
             canvas.add('path', d=path, stroke=colour, stroke_width=width, stroke_opacity=0.45)
+
+
+def _plain(plot: _Plot, seen: Sequence[Summary]) -> set[int]:
+    """Places of those that are not worth a mark of their own where subjects are very many."""
+    if len(seen) <= MOST_MARKED:
+        return set()
+    own = {index for index, one in enumerate(seen) if plot.colour(one) == FAULT}
+    own |= {index for index, one in enumerate(seen) if not one.complete}
+    return set(range(len(seen))) - set(sorted(own)[:MOST_MARKED])
+
+
+def _specks(
+    canvas: Canvas, plot: _Plot, seen: Sequence[Summary], places: set[int], radius: float
+) -> None:
+    """Dots without tip and link, all in one path."""
+    if places:
+        path = ''.join(
+            f'M{plot.edges(seen[index])[0]:.1f} {plot.y(index):.1f}h0' for index in sorted(places)
+        )
+        canvas.add('path', d=path, stroke=DOT, stroke_width=2 * radius, stroke_linecap='round')
 
 
 def _dot(
@@ -166,7 +199,7 @@ def _dot(
     outcomes = ', '.join(f'{count} {name}' for name, count in sorted(summary.outcomes.items()))
     marked = FAULT if plot.colour(summary) == FAULT else None
     canvas.add(
-        'circle', cx=plot.x(summary.footprint.joules), cy=y, r=radius, stroke=marked,
+        'circle', cx=plot.edges(summary)[0], cy=y, r=radius, stroke=marked,
         fill=marked if summary.complete else '#fff',
         tip=f'{label(summary)}: {plot.value(summary)}; {outcomes}',
     )  # fmt: skip
@@ -184,5 +217,5 @@ def _words(canvas: Canvas, plot: _Plot, summary: Summary, y: float) -> None:
             'text', plot.value(summary), x=RIGHT + 12, y=y + 4, fill=FAULT if marked else None
         )
     elif marked:
-        x = plot.x(summary.footprint.joules_high)
+        _, _, x = plot.edges(summary)
         canvas.add('text', name, x=x + 6, y=y + 4, fill=FAULT)
