@@ -8,15 +8,16 @@ of a few stages held one by one. See :mod:`nicarbon.columns`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timezone
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from .account import PUE, Intensity, Sums
 from .columns import frame, times
-from .digest import KINDS, TIERS
+from .digest import COLUMNS, KINDS, TIERS
+from .entry import Outcome
 from .phases import Phase, Phases
 from .share import POLICIES
 from .sights import Sight, merged
@@ -25,9 +26,14 @@ from .stage import Stage
 from .summary import LOST, Dataset, Ended, Failure, Kind, Summary
 
 if TYPE_CHECKING:
-    from polars import DataFrame, Expr
+    from polars import DataFrame, Expr, LazyFrame
 
 __all__ = ['Cohort', 'Parts']
+
+OUTCOMES = get_args(Outcome)
+
+SLICE = 200_000
+"""Rows that are added up at a time."""
 
 FAILURES = 100
 """Stages that failed or were killed which are told one by one; the others are counted."""
@@ -142,12 +148,18 @@ class Cohort:
         """
         import polars as pl
 
-        ended = self.table.filter((pl.col('outcome') == 'ran') & pl.col('tier').is_not_null())
+        ended = (pl.col('outcome') == 'ran') & pl.col('tier').is_not_null()
         joules = pl.col('energy')
-        found = ended.group_by('stage').agg(
-            joules.count().alias('count'),
-            joules.head(3).alias('few'),
-            *(joules.quantile(q, 'linear').alias(name) for name, q in _QUARTERS.items()),
+        found = (
+            self.table.lazy()
+            .filter(ended)
+            .group_by('stage')
+            .agg(
+                joules.count().alias('count'),
+                joules.head(3).alias('few'),
+                *(joules.quantile(q, 'linear').alias(name) for name, q in _QUARTERS.items()),
+            )
+            .collect()
         )
         typical = {row['stage']: _spread(row) for row in found.iter_rows(named=True)}
         kinds = [
@@ -165,8 +177,7 @@ class Cohort:
         return {row[key]: _summary(row, self.intensity, self.pue) for row in rows}
 
     def _summaries(self, keys: tuple[str, ...], wanted: Expr | None = None) -> list[Summary]:
-        table = self.table if wanted is None else self.table.filter(wanted)
-        rows = _sums(table, keys)
+        rows = _sums(self.table, keys, wanted)
         found = [_summary(row, self.intensity, self.pue) for row in rows]
         return sorted(found, key=lambda one: (one.subject, one.session))
 
@@ -194,7 +205,14 @@ class Parts:
             starts, stops = times(rows)
             self._ends += [starts.min(), stops.max()]
         place = pl.concat_str('host', 'boot_id', separator='\t').hash().alias('place')
-        self._tables.append(rows.select(*kept, place))
+        # Columns of which nothing was seen are put back, empty, in the end.
+        seen = [name for name in kept if name not in _RARE or rows[name].null_count() < len(rows)]
+        outcomes, tiers = pl.Enum(OUTCOMES), pl.Enum(TIERS)
+        self._tables.append(
+            rows.select(*seen, place).with_columns(
+                pl.col('outcome').cast(outcomes), pl.col('tier').cast(tiers)
+            )
+        )
         if sum(map(len, self._lost)) < FAILURES or not self._lost:
             lost = rows.filter(pl.col('outcome').is_in(list(LOST)))
             names = [each.name for each in fields(Failure)]
@@ -221,12 +239,15 @@ class Parts:
 
         if not self._tables:
             self.add(frame(''))
-        table, lost = pl.concat(self._tables), pl.concat(self._lost).head(FAILURES)
+        table = pl.concat(self._tables, how='diagonal')
+        nothing = [pl.lit(None, pl.Float64).alias(n) for n in _RARE if n not in table.columns]
+        table, lost = table.with_columns(nothing), pl.concat(self._lost).head(FAILURES)
         self._tables.clear()
         return Cohort(table, lost, intensity, pue, tuple(sights), weights)
 
 
 _DROPPED = frozenset({'node', 'started', 'run_id', 'host', 'boot_id', 'error', 'host_cpu_time'})
+_RARE = tuple(name for name in COLUMNS if name.startswith(('energy_', 'gpu_', 'u_', 'peak')))
 _QUARTERS = {'low': 0.25, 'median': 0.5, 'high': 0.75}
 
 
@@ -237,17 +258,55 @@ def _spread(row: Mapping[str, Any]) -> Spread | None:
     return Spread(row['median'], row['low'], row['high'], 'IQR', row['count'])
 
 
-def _sums(table: DataFrame, keys: Sequence[str]) -> list[dict[str, Any]]:
+def _sums(
+    table: DataFrame, keys: Sequence[str], wanted: Expr | None = None
+) -> list[dict[str, Any]]:
     """Plain sums by group: one row each, in order of first appearance."""
     import polars as pl
+    import polars.selectors as cs
 
-    by: list[Any] = list(keys) or [pl.lit('').alias('')]
-    grouped = table.group_by(by, maintain_order=True).agg(
-        *_expressions('g_per_kwh' in table.columns)
-    )
     names = [*keys] or ['']
-    grouped = grouped.join(_busy(table, by, names), on=names, how='left', maintain_order='left')
+    by: list[Any] = list(keys) or [pl.lit('').alias('')]
+    wanted = pl.lit(value=True) if wanted is None else wanted
+    wanted_sums = _expressions('g_per_kwh' in table.columns)
+    # Slice by slice: what the sums are made of is never in memory for all rows at once.
+    parts = [
+        part.filter(wanted).group_by(by, maintain_order=True).agg(*wanted_sums)
+        for part in table.iter_slices(SLICE)
+    ]
+    found = pl.concat(parts or [table.group_by(by).agg(*wanted_sums)]).group_by(
+        names, maintain_order=True
+    )
+    grouped = found.agg(cs.boolean().any(), cs.numeric().sum())
+    for more in (_complete(table, wanted, by, names), _busy(table, wanted, by, names)):
+        grouped = grouped.join(more, on=names, how='left', maintain_order='left')
     return list(grouped.iter_rows(named=True))
+
+
+def _complete(
+    table: DataFrame, wanted: Expr, by: Sequence[Any], names: Sequence[str]
+) -> DataFrame:
+    """Whether each stage of a group ran to its end and was seen, at least once."""
+    import polars as pl
+
+    ended = (pl.col('outcome') == 'ran') & pl.col('energy').is_not_null()
+    stage = pl.col('stage').alias('_stage')
+    parts = [
+        part.group_by([*by, stage]).agg(ended.any().alias('complete'))
+        .group_by(list(names)).agg(pl.col('complete').all()).collect()
+        for part in _portions(table, wanted, pl.struct(by).hash() if names != [''] else None)
+    ]  # fmt: skip
+    return pl.concat(parts)
+
+
+def _portions(table: DataFrame, wanted: Expr, apart: Expr | None) -> Iterator[LazyFrame]:
+    """A table in portions that are small in memory; what has one value of a hash is in one."""
+    import polars as pl
+
+    number = 1 if apart is None else max(1, table.height // (2 * SLICE))
+    for index in range(number):
+        mine = pl.lit(value=True) if apart is None else apart % number == index
+        yield table.lazy().filter(wanted & mine)
 
 
 def _expressions(by_stage: bool) -> list[Expr]:  # noqa: FBT001
@@ -255,7 +314,6 @@ def _expressions(by_stage: bool) -> list[Expr]:  # noqa: FBT001
 
     seen = pl.col('tier').is_not_null()
     lost = seen & pl.col('outcome').is_in(list(LOST))
-    ended = (pl.col('outcome') == 'ran') & pl.col('energy').is_not_null()
     held = pl.col('gpu_time').is_not_null()
     energy, u_rel = pl.col('energy'), pl.col('u_rel')
     without = pl.coalesce('energy_without_gpu', 'energy')
@@ -270,9 +328,8 @@ def _expressions(by_stage: bool) -> list[Expr]:  # noqa: FBT001
         *(pl.col(f'energy_{kind}').is_not_null().any().alias(f'has_{kind}') for kind in KINDS),
         *(pl.col(f'energy_{tier}').filter(seen).sum() for tier in TIERS),
         *(pl.col(f'energy_{tier}').is_not_null().any().alias(f'has_{tier}') for tier in TIERS),
-        *((pl.col('outcome') == word).sum().alias(word) for word in _OUTCOMES),
+        *((pl.col('outcome') == word).sum().alias(word) for word in OUTCOMES),
         (~seen & (pl.col('outcome') != 'cached')).sum().alias('unseen'),
-        (pl.col('stage').n_unique() == pl.col('stage').filter(ended).n_unique()).alias('complete'),
         pl.col('duration').sum().alias('seconds'),
         pl.col('duration').filter(seen).sum().alias('seen_seconds'),
         pl.col('cpu_time').sum(),
@@ -296,7 +353,6 @@ def _of_ended() -> list[Expr]:
 
 
 _POLICY = {'reserved': 'energy'}
-_OUTCOMES = ('ran', 'failed', 'killed', 'cached')
 
 
 def _three(name: str, joules: Expr, u_rel: Expr, wanted: Expr, by_stage: bool) -> list[Expr]:  # noqa: FBT001
@@ -313,33 +369,37 @@ def _three(name: str, joules: Expr, u_rel: Expr, wanted: Expr, by_stage: bool) -
     return [each.filter(wanted).sum().alias(f'{name}_{what}') for what, each in columns.items()]
 
 
-def _busy(table: DataFrame, by: Sequence[Any], names: Sequence[str]) -> DataFrame:
+def _busy(table: DataFrame, wanted: Expr, by: Sequence[Any], names: Sequence[str]) -> DataFrame:
     """Wall time in which at least one stage of a group ran; see ``series.busy_seconds``."""
     import polars as pl
 
-    times = table.filter(pl.col('start').is_not_null())
-    times = times.select('place', 'spells', 'start', 'stop', *by)
+    there = wanted & pl.col('start').is_not_null()
+    parts = [
+        _busy_in(part.select('place', 'spells', 'start', 'stop', *by).collect(), names)
+        for part in _portions(table, there, pl.col('place'))
+    ]
+    return pl.concat(parts).group_by(list(names)).agg(pl.col('busy').sum())
+
+
+def _busy_in(times: DataFrame, names: Sequence[str]) -> DataFrame:
+    """The same by place: clocks of different hosts or boots do not compare."""
+    import polars as pl
+
     several = times.filter(pl.col('spells') != '')
     if not several.is_empty():
-        ends = pl.col('spells').str.split(' ')
-        several = (
-            several.with_columns(ends)
-            .explode('spells')
-            .with_columns(
-                pl.col('spells').str.split(':').list.get(i).cast(pl.Float64).alias(name)
-                for i, name in enumerate(('start', 'stop'))
-            )
-            .with_columns(spells=pl.lit(''))
+        ends = pl.col('spells').str.split(':')
+        each = several.with_columns(pl.col('spells').str.split(' ')).explode('spells')
+        several = each.with_columns(
+            start=ends.list.get(0).cast(pl.Float64),
+            stop=ends.list.get(1).cast(pl.Float64),
+            spells=pl.lit(''),
         )
         times = pl.concat([times.filter(pl.col('spells') == ''), several])
     times = times.sort([*names, 'place', 'start', 'stop'])
     reached = pl.col('stop').cum_max().shift(1).over([*names, 'place'])
     since = pl.max_horizontal('start', reached)
-    return (
-        times.with_columns((pl.col('stop') - since).clip(0.0).alias('busy'))
-        .group_by(list(names))
-        .agg(pl.col('busy').sum())
-    )
+    busy = (pl.col('stop') - since).clip(0.0).alias('busy')
+    return times.with_columns(busy).group_by(list(names)).agg(pl.col('busy').sum())
 
 
 def _summary(row: Mapping[str, Any], intensity: Intensity, pue: PUE) -> Summary:
@@ -357,7 +417,7 @@ def _summary(row: Mapping[str, Any], intensity: Intensity, pue: PUE) -> Summary:
             for tier in TIERS
             if row.get(f'has_{tier}') and (row[f'energy_{tier}'] or not joules)
         },
-        outcomes={word: row[word] for word in _OUTCOMES if row.get(word)},
+        outcomes={word: row[word] for word in OUTCOMES if row.get(word)},
         unseen=row.get('unseen', 0),
         complete=row.get('complete', False),
         seconds=row.get('seconds', 0.0),

@@ -70,6 +70,9 @@ def line_up(
 class Machine:
     """Lays jobs on a host whose power is exactly what its load makes it."""
 
+    step = 5
+    """Seconds of its windows."""
+
     def __init__(self, jobs: Sequence[Job], host: Host = HOST, run_id: str = RUN) -> None:
         self.jobs, self.host, self.run_id = jobs, host, run_id
         self.stop = max((job.start + job.seconds for job in jobs), default=0) + 2
@@ -114,12 +117,12 @@ class Machine:
         )  # fmt: skip
 
     def _node(self, number: int, job: Job) -> Entry:
-        edges = [*range(job.start, job.start + job.seconds, 5), job.start + job.seconds]
+        edges = [*range(job.start, job.start + job.seconds, self.step), job.start + job.seconds]
         windows = [self._window(a, b, job.busy * (b - a)) for a, b in pairwise(edges)]
         return self._entry(number, windows, job, 'node')
 
     def _run(self) -> Entry:
-        edges = [*range(0, self.stop, 5), self.stop]
+        edges = [*range(0, self.stop, self.step), self.stop]
         windows = [self._window(a, b, self._own(a, b)) for a, b in pairwise(edges)]
         return self._entry(9999, windows, Job('', '', 0, self.stop), 'run')
 

@@ -74,7 +74,7 @@ def write(folder: Path, entries, names: list[str], **changes) -> Path:
     dataset, subjects, sharing = data.summaries(entries, data.WORLD, PUE(1.2))
     context = data.context(entries, sharing, **changes)
     links = {one.subject: f'sub-{one.subject}.html' for one in subjects}
-    page = report_data.group(dataset, subjects, links, context, {'group_carbon.tsv': 'a\tb\n'})
+    page = data.group(dataset, subjects, links, context, {'group_carbon.tsv': 'a\tb\n'})
     (folder / 'group_carbon.html').write_text(page, 'utf-8')
     for name in names:
         mine = [one for one in subjects if one.subject == name]
@@ -436,7 +436,7 @@ class TestHostile:
         links = {HOSTILE: f'sub-{HOSTILE}.html'}
         mine = [one for one in subjects if one.subject == HOSTILE]
         pages = {
-            'group': report_data.group(dataset, subjects, links, context, {HOSTILE: HOSTILE}),
+            'group': data.group(dataset, subjects, links, context, {HOSTILE: HOSTILE}),
             'subject': subject_page(mine, {HOSTILE: '<svg/>'}, context),
         }
         for name, html in pages.items():

@@ -145,8 +145,8 @@ def write_group(out_dir: Path, chosen: Chosen, *, group: bool, remake: Remake) -
     pipeline = known_pipeline(gathered.cohort.stages, gathered.versions)
     dataset = gathered.cohort.dataset(pipeline)
     context = of_all(out_dir, gathered, pipeline, chosen, assumed)
-    paths = list(remade(found, chosen, remake))
     made = _citation(dataset.total, context)
+    paths: list[Path] = []
     if group:
         exported = _exported(found, gathered, assumed)
         made |= exported | _group_files(found, dataset, context, exported)
@@ -155,10 +155,11 @@ def write_group(out_dir: Path, chosen: Chosen, *, group: bool, remake: Remake) -
         if not (out_dir / 'dataset_description.json').exists():
             scaffold(out_dir)
         save_all(out_dir, made)
+    # The dataset's page comes first: those of very many subjects take their time.
+    paths += [*(out_dir / name for name in made), *remade(found, chosen, remake)]
+    if not dry_run:
         mark(out_dir, chosen)
-    return Written(
-        (*paths, *(out_dir / name for name in made)), dataset.total, dataset.kinds, pipeline
-    )
+    return Written(tuple(paths), dataset.total, dataset.kinds, pipeline)
 
 
 @contextmanager

@@ -18,6 +18,10 @@ from ..watch import Label
 __all__ = ['Progress', 'Screen']
 
 
+MOST_PAGES = 50
+"""Pages that are named one by one."""
+
+
 class Progress:
     """A line now and then about work that takes long; nothing about what does not.
 
@@ -181,8 +185,12 @@ class Screen:
 
     def pages(self, pages: Sequence[Path]) -> None:
         """Say where the pages are."""
-        for path in pages:
+        # That of the dataset leads to all others.
+        several = len(pages) > MOST_PAGES
+        for path in pages[:1] if several else pages:
             self.say(f'Page: {path}')
+        if several:
+            self.say(f'and those of {len(pages) - 1:,} participants beside it')
 
 
 def _row(title: str, total: Summary) -> str:

@@ -28,6 +28,9 @@ HIGHEST = 640
 MOST_MARKED = 300
 """Subjects whose dots have tips and links; where there are more, the unusual and incomplete."""
 
+MOST_DRAWN = 1200
+"""Subjects that are drawn: where there are more, every so many by rank, as a line would be."""
+
 DOT = '#0072b2'
 
 
@@ -73,21 +76,24 @@ def by_subject(
         _median(canvas, spread, unit, high, bottom)
     marked = {label(summary) for summary in far or ()}
     plot = _Plot(kind, unit, (RIGHT - LEFT) / high, row, marked)
-    _intervals(canvas, plot, seen)
+    own = _own(plot, seen)
+    drawn = _drawn(len(seen), own)
+    _intervals(canvas, plot, seen, drawn)
     radius = min(4.0, max(1.6, row / 2.6))
-    plain = _plain(plot, seen)
+    plain = set(drawn) - own
     _specks(canvas, plot, seen, plain, radius)
     canvas.open('g', stroke_width=1.4, fill=DOT, stroke=DOT)
-    for index, summary in enumerate(seen):
-        if index in plain:
-            continue
-        link = (links or {}).get(summary.subject, '')
-        _dot(canvas, plot, summary, link, plot.y(index), radius)
+    for index in sorted(own):
+        link = (links or {}).get(seen[index].subject, '')
+        _dot(canvas, plot, seen[index], link, plot.y(index), radius)
     canvas.close()
-    for index, summary in enumerate(seen):
-        _words(canvas, plot, summary, plot.y(index))
+    for index in drawn:
+        _words(canvas, plot, seen[index], plot.y(index))
     count = spread.count if spread else 0
-    canvas.add('text', _verdict(count, far), x=LEFT, y=bottom + 42, fill=MUTED)
+    words = _verdict(count, far)
+    if len(drawn) < len(seen):
+        words += f' Drawn: {len(drawn):,} of {len(seen):,}, evenly by rank.'
+    canvas.add('text', words, x=LEFT, y=bottom + 42, fill=MUTED)
     return canvas.text()
 
 
@@ -160,24 +166,30 @@ def _median(canvas: Canvas, spread: Spread, unit: Scale, high: float, bottom: fl
     )
 
 
-def _intervals(canvas: Canvas, plot: _Plot, seen: Sequence[Summary]) -> None:
+def _intervals(canvas: Canvas, plot: _Plot, seen: Sequence[Summary], drawn: Sequence[int]) -> None:
     paths = {DOT: '', FAULT: ''}
-    for index, summary in enumerate(seen):
-        _, left, right = plot.edges(summary)
-        paths[plot.colour(summary)] += f'M{left:.1f} {plot.y(index):.1f}H{right:.1f}'
+    for index in drawn:
+        _, left, right = plot.edges(seen[index])
+        paths[plot.colour(seen[index])] += f'M{left:.1f} {plot.y(index):.1f}H{right:.1f}'
     for colour, path in paths.items():
         if path:
-            width = min(1.0, plot.row / 3)
+            width = max(0.2, min(1.0, plot.row / 3))
             canvas.add('path', d=path, stroke=colour, stroke_width=width, stroke_opacity=0.45)
 
 
-def _plain(plot: _Plot, seen: Sequence[Summary]) -> set[int]:
-    """Places of those that are not worth a mark of their own where subjects are very many."""
+def _own(plot: _Plot, seen: Sequence[Summary]) -> set[int]:
+    """Places of those that are worth a mark of their own where subjects are very many."""
     if len(seen) <= MOST_MARKED:
-        return set()
-    own = {index for index, one in enumerate(seen) if plot.colour(one) == FAULT}
-    own |= {index for index, one in enumerate(seen) if not one.complete}
-    return set(range(len(seen))) - set(sorted(own)[:MOST_MARKED])
+        return set(range(len(seen)))
+    far = [index for index, one in enumerate(seen) if plot.colour(one) == FAULT]
+    lacking = [index for index, one in enumerate(seen) if not one.complete]
+    return set(list(dict.fromkeys([*far, *lacking]))[:MOST_MARKED])
+
+
+def _drawn(count: int, own: set[int]) -> list[int]:
+    """Places that are drawn: all, or some at even distances and those worth a mark."""
+    step = -(-count // MOST_DRAWN) if count > MOST_DRAWN else 1
+    return sorted(own | set(range(0, count, step)))
 
 
 def _specks(
