@@ -83,7 +83,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     'summary': {'account', 'entry', 'line', 'phases', 'series', 'share', 'sights', 'spread'},
     'digest': {'entry', 'host', 'ledger', 'phases', 'pieces', 'series', 'share', 'sights'},
     'columns': {'account', 'digest', 'quantity', 'sidecar'},
-    'cohort': VALUES | {'columns', 'digest'},
+    'sums': {'account', 'digest', 'entry', 'phases', 'share', 'summary'},
+    'cohort': VALUES | {'columns', 'digest', 'sums'},
     'grids': {'errors', 'account'},
     'bids': {'entity', 'entry', 'errors', 'stage', 'account'},
     'scenario': {'account', 'complexity', 'errors', 'quantity', 'summary'},
@@ -108,7 +109,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 ALONE: dict[str, set[str]] = {
     'nipype': {'aware', 'instrument', 'interfaces', 'workflows', 'cli'},
-    'polars': {'cli', 'cohort', 'columns'},
+    'polars': {'cli', 'cohort', 'columns', 'sums'},
     'psutil': {'meters', 'cputime', 'cli'},
     'pynvml': {'meters'},
     'codecarbon': {'exports', 'grids', 'processor'},
