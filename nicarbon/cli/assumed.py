@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 from ..account import PUE, Intensity
 from ..columns import Means
 from ..entry import Entry
+from ..errors import UsageError
 from ..grids import Grid, parse
 from ..grids.trace import Step, Trace
 from .options import Options
@@ -42,6 +43,24 @@ class Assumed:
         """
         given = options.pue
         return cls(parse(options.grid), PUE(1.0, 'unset') if given is None else PUE(given))
+
+    @classmethod
+    def from_now_on(cls, options: Options) -> Assumed:
+        """The same for a run that is about to start.
+
+        Raises
+        ------
+        UsageError
+            When a trace ends before: what is measured now could not be accounted for.
+        """
+        found = cls.of(options)
+        if isinstance(found.grid, Trace) and found.grid.stop < datetime.now(timezone.utc):
+            raise UsageError(
+                f'--grid {options.grid} ends on {found.grid.stop:%Y-%m-%d %H:%M} UTC, before this '
+                "run: leave it out now, and give it to 'nicarbon account OUT_DIR --grid "
+                "TRACE.csv' when it covers the run"
+            )
+        return found
 
     def over(self, entries: Iterable[Entry]) -> Intensity:
         """What the grid emitted in the time of some entries."""

@@ -15,7 +15,6 @@ from .. import command, ledger
 from ..cputime import TreeClock
 from ..entity import label
 from ..errors import OutputError, UsageError
-from ..grids import parse
 from ..host import online_cores
 from ..instrument import environment
 from ..pieces import cut
@@ -112,7 +111,7 @@ def execute(argv: Sequence[str]) -> int:
     chosen = choose(
         {name: given[name] for name in ('grid', 'pue', 'config_file') if name in given}
     )
-    parse(chosen.options.grid)
+    Assumed.from_now_on(chosen.options)
     label_ = _label(words, given)
     out_dir = _writable(given['out_dir'])
     clock = _group_clock() if given['cgroup'] else TreeClock

@@ -62,6 +62,18 @@ def _device(text: str) -> str:
     return text
 
 
+def grid_text(text: str) -> str:
+    """What ``--grid`` was given; of a file its whole path, since later runs start elsewhere.
+
+    Examples
+    --------
+    >>> grid_text('FR')
+    'FR'
+    """
+    path = Path(text).expanduser()
+    return str(path.resolve()) if path.suffix and path.is_file() else text
+
+
 def switch(text: str) -> bool:
     """True or false, as people write it."""
     words = {'1': True, 'true': True, 'yes': True, '0': False, 'false': False, 'no': False}
@@ -282,6 +294,7 @@ class Options:
         'file of its carbon intensity over time, as Electricity Maps, NESO, RTE and WattTime '
         'export it; by default the world average, marked as assumed',
         metavar='ZONE|G_PER_KWH|TRACE.csv',
+        of=grid_text,
     )
     pue: float | None = _option(
         '--pue',

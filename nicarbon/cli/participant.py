@@ -13,10 +13,9 @@ from typing import Any, NoReturn
 import tomli_w
 
 from .. import bids
-from ..account import PUE
 from ..errors import OutputError, StorageError, UsageError
-from ..grids import parse
 from ..stage import Stage, with_parts
+from .assumed import Assumed
 from .choice import Chosen
 from .earlier import last_pipeline
 from .options import Options
@@ -102,9 +101,7 @@ def participant(bids_dir: Path, out_dir: Path, chosen: Chosen) -> int:
 def _plan(bids_dir: Path, out_dir: Path, chosen: Chosen) -> _Plan:
     """Check all that can be known before any work starts."""
     options = chosen.options
-    parse(options.grid)
-    if options.pue is not None:
-        PUE(options.pue)
+    Assumed.from_now_on(options)
     if not options.skip_bids_validation:
         bids.check(bids_dir)
     filters = bids.load_filter(options.bids_filter_file) if options.bids_filter_file else None

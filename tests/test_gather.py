@@ -1,0 +1,237 @@
+"""Digests beside ledgers: made once, made again when they must be, and never trusted too far."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+import report_data as data
+from command import nicarbon
+
+from nicarbon import ledger
+from nicarbon.account import PUE
+from nicarbon.cli.assumed import Assumed
+from nicarbon.cli.gather import _make, load, pool, survey
+from nicarbon.cli.survey import NAME, clusters, files_of
+from nicarbon.digest import shared
+from nicarbon.grids import parse
+from nicarbon.summary import summarise
+
+ASSUMED = Assumed(parse('30'), PUE(1.0, 'unset'))
+
+
+def write(out: Path, *runs: list) -> Path:
+    """A ledger for each run."""
+    for entries in runs:
+        for entry in entries:
+            ledger.append(out / 'logs' / entry.run_id / 'ledger', entry)
+    return out
+
+
+def run(name: str, subject: str, start: int, host=data.HOST) -> list:
+    return data.Machine(data.line_up(subject, start), host, name).entries()
+
+
+def joules(out: Path) -> float:
+    return load(survey(out), ASSUMED).cohort.total.footprint.joules
+
+
+def at_once(*runs: list) -> float:
+    """What sharing everything together comes to."""
+    _, sharing = shared({one[0].run_id: one for one in runs})
+    return summarise(sharing.shares, data.QUEBEC, PUE()).footprint.joules
+
+
+def test_runs_apart_are_shared_apart(tmp_path: Path) -> None:
+    first = run('a', '01', 0)
+    second = run('b', '02', 0, data.HOST._replace(name='other'))
+    out = write(tmp_path, first, second)
+    found = survey(out)
+    assert sorted(found.clusters) == [('a',), ('b',)]
+    assert joules(out) == pytest.approx(at_once(first, second))
+
+
+def test_a_run_that_comes_later_changes_what_those_beside_it_are_charged(tmp_path: Path) -> None:
+    first, second = run('a', '01', 0), run('b', '02', 100)
+    out = write(tmp_path, first)
+    alone = joules(out)
+    digest = out / 'logs/a' / NAME
+    before = digest.read_text()
+    write(out, second)
+    assert survey(out).clusters == [('a', 'b')]
+    assert digest.read_text() != before
+    assert joules(out) == pytest.approx(at_once(first, second))
+    assert alone == pytest.approx(at_once(first))
+    # And once that is known, it stays.
+    age = digest.stat().st_mtime_ns
+    survey(out)
+    assert digest.stat().st_mtime_ns == age
+
+
+@pytest.mark.parametrize(
+    'spoil',
+    [
+        lambda text: text[:50],
+        lambda text: '',
+        lambda text: text.replace('"v":1', '"v":99', 1),
+        lambda text: text.replace('"nicarbon":"', '"nicarbon":"0.0.', 1),
+        lambda text: '[]\n' + text,
+    ],
+)
+def test_a_digest_that_is_torn_or_old_is_made_again(tmp_path: Path, spoil) -> None:
+    out = write(tmp_path, run('a', '01', 0))
+    whole = joules(out)
+    digest = out / 'logs/a' / NAME
+    text = digest.read_text()
+    digest.write_text(spoil(text))
+    assert joules(out) == whole
+    assert digest.read_text() == text
+
+
+def test_a_ledger_that_grew_is_shared_again(tmp_path: Path) -> None:
+    first = run('a', '01', 0)
+    out = write(tmp_path, first[:-3])
+    before = joules(out)
+    write(out, first[-3:])
+    assert joules(out) == pytest.approx(at_once(first))
+    assert joules(out) > before
+
+
+def test_nothing_is_written_where_nothing_may_be(tmp_path: Path) -> None:
+    out = write(tmp_path, run('a', '01', 0))
+    found = survey(out, keep=False)
+    assert not (out / 'logs/a' / NAME).exists()
+    assert load(found, ASSUMED).cohort.total.count == 9
+
+
+def test_several_processes_share_what_one_would(tmp_path: Path) -> None:
+    hosts = [data.HOST._replace(name=f'n{i}') for i in range(4)]
+    out = write(tmp_path, *(run(f'r{i}', f'{i:02d}', 0, host) for i, host in enumerate(hosts)))
+    names = [f'r{i}' for i in range(4)]
+    files = {name: files_of(out, name) for name in names}
+    tasks = [(out, [((name,), {name: files[name]})], False) for name in names]
+    with pool() as many:
+        made = {name: text for part in many.map(_make, tasks) for name, (_, text) in part.items()}
+    assert made == {name: text for task in tasks for name, (_, text) in _make(task).items()}
+    assert set(made) == set(names)
+
+
+def test_clusters_are_chained() -> None:
+    spans = {
+        'long': [('h', 'b', 0.0, 100.0)],
+        'early': [('h', 'b', 1.0, 2.0)],
+        'late': [('h', 'b', 90.0, 120.0)],
+        'after': [('h', 'b', 120.0, 130.0)],
+        'booted': [('h', 'c', 0.0, 100.0)],
+        'two': [('h', 'c', 300.0, 400.0), ('g', 'b', 0.0, 1.0)],
+        'nothing': [],
+        'beside': [('g', 'b', 0.5, 0.6)],
+    }
+    assert sorted(clusters(spans)) == [
+        ('after',), ('beside', 'two'), ('booted',), ('early', 'late', 'long'), ('nothing',),
+    ]  # fmt: skip
+
+
+class TestPages:
+    @pytest.fixture
+    def out(self, tmp_path: Path) -> Path:
+        other = data.HOST._replace(name='other')
+        out = write(tmp_path / 'out', run('a', '01', 0), run('b', '02', 0, other))
+        assert self.group(out, tmp_path) == {'01', '02'}
+        return out
+
+    @staticmethod
+    def group(out: Path, folder: Path, *words: str) -> set[str]:
+        """Whose pages a call of ``group`` writes."""
+        pages = {path: path.stat().st_mtime_ns for path in out.glob('sub-*.html')}
+        time.sleep(0.02)
+        done = nicarbon('bids', str(out), 'group', *words, cwd=folder)
+        assert done.returncode == 0, done.stderr
+        after = {path: path.stat().st_mtime_ns for path in out.glob('sub-*.html')}
+        return {path.stem[4:] for path, age in after.items() if pages.get(path) != age}
+
+    def test_only_those_that_are_old_are_written(self, out: Path, tmp_path: Path) -> None:
+        assert self.group(out, tmp_path) == set()
+        (out / 'sub-02.html').unlink()
+        assert self.group(out, tmp_path) == {'02'}
+        write(out, run('c', '02', 0, data.HOST._replace(name='third')))
+        assert self.group(out, tmp_path) == {'02'}
+        # Beside the first run: that is then charged less.
+        write(out, run('d', '03', 50))
+        assert self.group(out, tmp_path) == {'01', '03'}
+
+    def test_other_assumptions_write_all(self, out: Path, tmp_path: Path) -> None:
+        assert self.group(out, tmp_path, '--grid', 'FR') == {'01', '02'}
+        assert self.group(out, tmp_path, '--grid', 'FR') == set()
+        assert self.group(out, tmp_path) == {'01', '02'}
+
+    def test_a_dry_run_writes_nothing(self, out: Path, tmp_path: Path) -> None:
+        before = {path: path.stat().st_mtime_ns for path in out.rglob('*')}
+        (out / 'logs/a' / NAME).unlink()
+        before.pop(out / 'logs/a' / NAME)
+        done = nicarbon('account', str(out), '--grid', 'FR', '--dry-run', cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert 'sub-01.html' in done.stdout
+        after = {path: path.stat().st_mtime_ns for path in out.rglob('*') if path.is_file()}
+        assert after == {path: age for path, age in before.items() if path.is_file()}
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    with (out / 'group_carbon.tsv').open(newline='') as file:
+        return list(csv.DictReader(file, delimiter='\t', quoting=csv.QUOTE_NONE))
+
+
+def trace(path: Path, start: datetime, hours: int) -> Path:
+    """Clean and dirty quarters of an hour in turn."""
+    steps = [start + timedelta(minutes=15 * i) for i in range(4 * hours)]
+    lines = [f'{at:%Y-%m-%dT%H:%M:%S}Z,{50 if i % 2 else 450}' for i, at in enumerate(steps)]
+    path.write_text('datetime,g_per_kwh\n' + '\n'.join(lines) + '\n')
+    return path
+
+
+def test_each_stage_has_what_was_emitted_in_its_own_time(tmp_path: Path) -> None:
+    out = write(tmp_path / 'out', data.crowd(12))
+    file = trace(tmp_path / 'grid.csv', datetime(2026, 8, 15, 11, tzinfo=timezone.utc), 4)
+    done = nicarbon('account', str(out), '--grid', 'grid.csv', cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    grid = parse(str(file))
+    spent = [row for row in rows(out) if row['energy'] not in {'n/a', '0'}]
+    seen = set()
+    for row in spent:
+        start = datetime.fromisoformat(row['started'])
+        mean = grid.over(start, start + timedelta(seconds=float(row['duration']))).g_per_kwh
+        grams = float(row['energy']) / 3.6e6 * mean
+        assert float(row['carbon']) == pytest.approx(grams, rel=1e-4)
+        seen.add(round(mean))
+    assert {50, 450} <= seen
+    whole = json.loads((out / 'group_carbon.json').read_text())['Footprint']
+    total = sum(float(row['carbon']) for row in spent)
+    assert whole['GramsCO2e'] == pytest.approx(total, rel=1e-4)
+    joules = sum(float(row['energy']) for row in spent)
+    assert whole['Intensity']['GPerKwh'] == pytest.approx(total / joules * 3.6e6, rel=1e-4)
+    mine = json.loads((out / 'sub-01/sub-01_carbon.json').read_text())['Footprint']
+    own = sum(float(row['carbon']) for row in spent if row['subject'] == '01')
+    assert mine['GramsCO2e'] == pytest.approx(own, rel=1e-4)
+    assert 'grid (g/kWh)' in (out / 'group_carbon.html').read_text()
+
+
+def test_a_trace_that_does_not_cover_what_ran_is_one_line(tmp_path: Path) -> None:
+    out = write(tmp_path / 'out', data.pair())
+    trace(tmp_path / 'grid.csv', datetime(2025, 1, 1, tzinfo=timezone.utc), 4)
+    done = nicarbon('account', str(out), '--grid', 'grid.csv', cwd=tmp_path)
+    (line,) = done.stderr.strip().splitlines()
+    assert 'it covers 2025-01-01' in line
+    assert done.returncode == 64
+
+
+def test_a_run_is_not_begun_with_a_trace_that_has_ended(tmp_path: Path) -> None:
+    trace(tmp_path / 'grid.csv', datetime(2025, 1, 1, tzinfo=timezone.utc), 4)
+    done = nicarbon('exec', '--grid', 'grid.csv', '--', 'touch', 'it', cwd=tmp_path)
+    (line,) = done.stderr.strip().splitlines()
+    assert 'ends on 2025-01-01 04:00 UTC, before this run' in line
+    assert done.returncode == 64
+    assert not (tmp_path / 'it').exists()
