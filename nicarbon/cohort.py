@@ -14,8 +14,8 @@ from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from .account import PUE, Intensity, Sums
-from .columns import frame, times
+from .account import PUE, Intensity
+from .columns import frame, sums_of, three, times
 from .digest import KINDS, TIERS
 from .phases import Phase, Phases
 from .share import POLICIES
@@ -186,7 +186,10 @@ class Parts:
             starts, stops = times(rows)
             self._ends += [starts.min(), stops.max()]
         place = pl.concat_str('host', 'boot_id', separator='\t').hash().alias('place')
-        self._tables.append(rows.select(*kept, place))
+        work = pl.concat_str('subject', 'session', 'stage', 'node', separator='\t').hash()
+        began = pl.col('started').str.to_datetime(time_zone='UTC', time_unit='us', strict=False)
+        when = (began.dt.epoch('us') / 1e6).alias('began')
+        self._tables.append(rows.select(*kept, place, work.alias('work'), when))
         if sum(map(len, self._lost)) < FAILURES or not self._lost:
             lost = rows.filter(pl.col('outcome').is_in(list(LOST)))
             names = [each.name for each in fields(Failure)]
@@ -218,7 +221,7 @@ class Parts:
         return Cohort(table, lost, intensity, pue, tuple(sights), weights)
 
 
-_DROPPED = frozenset({'node', 'started', 'run_id', 'host', 'boot_id', 'error', 'host_cpu_time'})
+_DROPPED = frozenset({'node', 'started', 'run_id', 'host', 'boot_id', 'host_cpu_time'})
 _QUARTERS = {'low': 0.25, 'median': 0.5, 'high': 0.75}
 
 
@@ -253,10 +256,10 @@ def _expressions(by_stage: bool) -> list[Expr]:  # noqa: FBT001
     without = pl.coalesce('energy_without_gpu', 'energy')
     u_without = pl.coalesce('u_without_gpu', 'u_rel')
     return [
-        *_three('spent', energy, u_rel, seen, by_stage),
-        *_three('lost', energy, u_rel, lost, by_stage),
-        *_three('with', pl.col('energy_with_gpu'), pl.col('u_with_gpu'), seen, by_stage),
-        *_three('without', without, u_without, seen, by_stage),
+        *three('spent', energy, u_rel, seen, by_stage),
+        *three('lost', energy, u_rel, lost, by_stage),
+        *three('with', pl.col('energy_with_gpu'), pl.col('u_with_gpu'), seen, by_stage),
+        *three('without', without, u_without, seen, by_stage),
         *(pl.col(_POLICY.get(p, f'energy_{p}')).filter(seen).sum().alias(p) for p in POLICIES),
         *(pl.col(f'energy_{kind}').filter(seen).sum() for kind in KINDS),
         *(pl.col(f'energy_{kind}').is_not_null().any().alias(f'has_{kind}') for kind in KINDS),
@@ -275,20 +278,6 @@ def _expressions(by_stage: bool) -> list[Expr]:  # noqa: FBT001
 
 _POLICY = {'reserved': 'energy'}
 _OUTCOMES = ('ran', 'failed', 'killed', 'cached')
-
-
-def _three(name: str, joules: Expr, u_rel: Expr, wanted: Expr, by_stage: bool) -> list[Expr]:  # noqa: FBT001
-    """The sums of :class:`nicarbon.account.Sums`."""
-    import polars as pl
-
-    columns = {'joules': joules, 'low': joules / u_rel, 'high': joules * u_rel}
-    if by_stage:
-        columns |= {
-            'weighted': joules * pl.col('g_per_kwh'),
-            'weighted_low': joules * pl.col('g_low'),
-            'weighted_high': joules * pl.col('g_high'),
-        }
-    return [each.filter(wanted).sum().alias(f'{name}_{what}') for what, each in columns.items()]
 
 
 def _busy(table: DataFrame, by: Sequence[Any], names: Sequence[str]) -> DataFrame:
@@ -326,8 +315,8 @@ def _summary(row: Mapping[str, Any], intensity: Intensity, pue: PUE) -> Summary:
     return Summary(
         subject=row.get('subject', ''),
         session=row.get('session', ''),
-        footprint=_of(row, 'spent', intensity).footprint(intensity, pue),
-        lost=_of(row, 'lost', intensity).footprint(intensity, pue),
+        footprint=sums_of(row, 'spent', intensity).footprint(intensity, pue),
+        lost=sums_of(row, 'lost', intensity).footprint(intensity, pue),
         policies={policy: row.get(policy, 0.0) for policy in POLICIES},
         components={kind: row[f'energy_{kind}'] for kind in KINDS if row.get(f'has_{kind}')},
         tiers={
@@ -345,25 +334,11 @@ def _summary(row: Mapping[str, Any], intensity: Intensity, pue: PUE) -> Summary:
     )
 
 
-def _of(row: Mapping[str, Any], name: str, intensity: Intensity) -> Sums:
-    joules = row.get(f'{name}_joules', 0.0)
-    low, high = row.get(f'{name}_low', 0.0), row.get(f'{name}_high', 0.0)
-    grams = [
-        row.get(f'{name}_{what}', joules * g)
-        for what, g in (
-            ('weighted', intensity.g_per_kwh),
-            ('weighted_low', intensity.low),
-            ('weighted_high', intensity.high),
-        )
-    ]
-    return Sums(joules, low, high, *grams)
-
-
 def _phases(row: Mapping[str, Any], intensity: Intensity, pue: PUE) -> Phases:
     rest = max(0.0, row['seen_seconds'] - row['gpu_duration'])
     return Phases(
-        Phase(row['gpu_duration'], _of(row, 'with', intensity).footprint(intensity, pue)),
-        Phase(rest, _of(row, 'without', intensity).footprint(intensity, pue)),
+        Phase(row['gpu_duration'], sums_of(row, 'with', intensity).footprint(intensity, pue)),
+        Phase(rest, sums_of(row, 'without', intensity).footprint(intensity, pue)),
         row['gpu_time'],
         row['gpu_open'],
     )
