@@ -60,6 +60,11 @@ def repeats(known: Known) -> Iterator[Advice]:
     one = known.repeats
     if not one.footprint.joules:
         return
+    unseen = f'; {one.unseen} of them not seen, and not counted' if one.unseen else ''
+    rows = (
+        f'{counted(one.count, "row")} that failed or were killed, each with a later row of the '
+        f'same subject, session, stage and node{unseen}'
+    )
     most = (
         f'{one.said} of them said: {_short(one.error)}' if one.error else 'none of them said why'
     )
