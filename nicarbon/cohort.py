@@ -199,11 +199,14 @@ class Parts:
             starts, stops = times(rows)
             self._ends += [starts.min(), stops.max()]
         place = pl.concat_str('host', 'boot_id', separator='\t').hash().alias('place')
+        work = pl.concat_str('subject', 'session', 'stage', 'node', separator='\t').hash()
+        began = pl.col('started').str.to_datetime(time_zone='UTC', time_unit='us', strict=False)
+        when = (began.dt.epoch('us') / 1e6).alias('began')
         # Columns of which nothing was seen are put back, empty, in the end.
         seen = [name for name in kept if name not in _RARE or rows[name].null_count() < len(rows)]
         outcomes, tiers = pl.Enum(OUTCOMES), pl.Enum(TIERS)
         self._tables.append(
-            rows.select(*seen, place).with_columns(
+            rows.select(*seen, place, work.alias('work'), when).with_columns(
                 pl.col('outcome').cast(outcomes), pl.col('tier').cast(tiers)
             )
         )
@@ -240,7 +243,7 @@ class Parts:
         return Cohort(table, lost, intensity, pue, tuple(sights), weights)
 
 
-_DROPPED = frozenset({'node', 'started', 'run_id', 'host', 'boot_id', 'error', 'host_cpu_time'})
+_DROPPED = frozenset({'node', 'started', 'run_id', 'host', 'boot_id', 'host_cpu_time'})
 _RARE = tuple(name for name in COLUMNS if name.startswith(('energy_', 'gpu_', 'u_', 'peak')))
 _QUARTERS = {'low': 0.25, 'median': 0.5, 'high': 0.75}
 

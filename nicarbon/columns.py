@@ -1,18 +1,18 @@
 """Rows of digests as columns, accounted for, and as the group's table.
 
-Polars does the work, see ``benchmarks/scale.py``; no other module but :mod:`nicarbon.cohort`
-knows of it.
+Polars does the work, see ``benchmarks/scale.py``; no other modules but :mod:`nicarbon.cohort`
+and :mod:`nicarbon.findings` know of it.
 """
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import sidecar
-from .account import PUE, Intensity
+from .account import PUE, Intensity, Sums
 from .digest import COLUMNS
 from .quantity import JOULES_PER_KWH
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from polars import DataFrame, Expr
 
-__all__ = ['Means', 'accounted', 'frame', 'times', 'tsv', 'with_means']
+__all__ = ['Means', 'accounted', 'frame', 'sums_of', 'three', 'times', 'tsv', 'with_means']
 
 TABLE = tuple(sidecar.COLUMNS)
 _TIMES = ('duration', 'cpu_time')
@@ -147,3 +147,62 @@ def tsv(table: DataFrame) -> str:
         cs.float().round_sig_figs(6),
         pl.when(texts == '').then(None).otherwise(texts).name.keep(),
     ).write_csv(separator='\t', null_value='n/a', include_header=False, quote_style='never')
+
+
+def three(name: str, joules: Expr, u_rel: Expr, wanted: Expr, by_stage: bool) -> list[Expr]:  # noqa: FBT001
+    """The sums of :class:`nicarbon.account.Sums`, as columns that :func:`sums_of` reads.
+
+    Parameters
+    ----------
+    name : str
+        What the columns' names begin with.
+    joules, u_rel : polars.Expr
+        Joules of each row, and their multiplicative uncertainty.
+    wanted : polars.Expr
+        Whether a row counts.
+    by_stage : bool
+        Whether rows say what the grid emitted in their time.
+
+    Returns
+    -------
+    list of polars.Expr
+    """
+    import polars as pl
+
+    columns = {'joules': joules, 'low': joules / u_rel, 'high': joules * u_rel}
+    if by_stage:
+        columns |= {
+            'weighted': joules * pl.col('g_per_kwh'),
+            'weighted_low': joules * pl.col('g_low'),
+            'weighted_high': joules * pl.col('g_high'),
+        }
+    return [each.filter(wanted).sum().alias(f'{name}_{what}') for what, each in columns.items()]
+
+
+def sums_of(row: Mapping[str, Any], name: str, intensity: Intensity) -> Sums:
+    """What :func:`three` has added up.
+
+    Parameters
+    ----------
+    row : mapping
+        By column; what is not there is nothing.
+    name : str
+        What the columns' names begin with.
+    intensity : Intensity
+        Of the grid, where rows do not say.
+
+    Returns
+    -------
+    Sums
+    """
+    joules = row.get(f'{name}_joules', 0.0)
+    low, high = row.get(f'{name}_low', 0.0), row.get(f'{name}_high', 0.0)
+    grams = [
+        row.get(f'{name}_{what}', joules * g)
+        for what, g in (
+            ('weighted', intensity.g_per_kwh),
+            ('weighted_low', intensity.low),
+            ('weighted_high', intensity.high),
+        )
+    ]
+    return Sums(joules, low, high, *grams)

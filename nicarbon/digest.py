@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .account import combine
 from .entry import Entry, Tier
 from .host import Host
 from .host import read as read_host
@@ -27,11 +28,12 @@ from .pieces import cut
 from .series import leaves, spells
 from .share import Balance, Share, Sharing, share
 from .sights import Sight, merged, sight
+from .split import mean
 
 __all__ = ['COLUMNS', 'DIGEST_VERSION', 'KINDS', 'TIERS', 'Digest', 'Span', 'digests', 'key_of']
 __all__ += ['shared', 'spans_of']
 
-DIGEST_VERSION = 1
+DIGEST_VERSION = 2
 """Raised whenever a column changes, or joules are shared in another way."""
 
 KINDS = ('cpu', 'dram', 'gpu', 'rest')
@@ -63,7 +65,7 @@ _NUMBERS += ('reserved_memory', 'peak_memory', 'energy', 'u_rel', 'energy_dynami
 _NUMBERS += ('energy_active', 'energy_exclusive', *(f'energy_{kind}' for kind in KINDS))
 _NUMBERS += tuple(f'energy_{tier}' for tier in TIERS)
 _NUMBERS += ('gpu_duration', 'gpu_time', 'gpu_open', 'energy_with_gpu', 'u_with_gpu')
-_NUMBERS += ('energy_without_gpu', 'u_without_gpu')
+_NUMBERS += ('energy_without_gpu', 'u_without_gpu', 'energy_idle_cores', 'u_idle_cores')
 
 COLUMNS: dict[str, type] = dict.fromkeys(_TEXTS, str) | dict.fromkeys(_NUMBERS, float)
 """Of a row, in order. Energies are in J and times in s; ``start`` and ``stop`` are of the host's
@@ -318,6 +320,7 @@ def _row(one: Share) -> dict[str, Any]:
     held = one.held
     (with_gpu, u_with), (without, u_without) = apart(one) if held else ((None,) * 2,) * 2
     times = [(spell[0].start, spell[-1].stop) for spell in spells(entry)]
+    idle, u_idle = _idle_of_cores(one)
     peaks = [c.peak_memory_gb for c in entry.commands if c.peak_memory_gb is not None]
     return {
         'subject': entry.subject,
@@ -352,8 +355,29 @@ def _row(one: Share) -> dict[str, Any]:
         'u_with_gpu': u_with,
         'energy_without_gpu': without,
         'u_without_gpu': u_without,
+        'energy_idle_cores': idle,
+        'u_idle_cores': u_idle,
         **_joules_by(one),
     }
+
+
+def _idle_of_cores(one: Share) -> tuple[float | None, float | None]:
+    """Idle joules that follow the cores reserved, and their uncertainty; None where not seen.
+
+    Those of a GPU follow who holds it; those of memory the memory reserved, if any was.
+    """
+    by_memory = one.entry.reserved_memory_gb is not None
+    idle = {
+        name: joules
+        for name, joules in one.idle.items()
+        if name in {'cpu', 'rest'} or (name == 'dram' and not by_memory)
+    }
+    if not idle:
+        return None, None
+    # Of a counter, how much is idle is known worse than the sum; a model's factor holds for both.
+    factors = {r.component: r.idle_u_rel for r in one.entry.readings if r.tier == 'measured'}
+    u_rel = {name: combine(one.u_rels.get(name, 1.0), factors.get(name, 1.0)) for name in idle}
+    return sum(idle.values()), mean(u_rel, idle)
 
 
 def _joules_by(one: Share) -> dict[str, float | None]:

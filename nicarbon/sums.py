@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
-from .account import PUE, Intensity, Sums
+from .account import PUE, Intensity
+from .columns import sums_of, three
 from .digest import KINDS, TIERS
 from .entry import Outcome
 from .phases import Phase, Phases
@@ -104,10 +105,10 @@ def _expressions(by_stage: bool) -> list[Expr]:  # noqa: FBT001
     without = pl.coalesce('energy_without_gpu', 'energy')
     u_without = pl.coalesce('u_without_gpu', 'u_rel')
     return [
-        *_three('spent', energy, u_rel, seen, by_stage),
-        *_three('lost', energy, u_rel, lost, by_stage),
-        *_three('with', pl.col('energy_with_gpu'), pl.col('u_with_gpu'), seen, by_stage),
-        *_three('without', without, u_without, seen, by_stage),
+        *three('spent', energy, u_rel, seen, by_stage),
+        *three('lost', energy, u_rel, lost, by_stage),
+        *three('with', pl.col('energy_with_gpu'), pl.col('u_with_gpu'), seen, by_stage),
+        *three('without', without, u_without, seen, by_stage),
         *(pl.col(_POLICY.get(p, f'energy_{p}')).filter(seen).sum().alias(p) for p in POLICIES),
         *(pl.col(f'energy_{kind}').filter(seen).sum() for kind in KINDS),
         *(pl.col(f'energy_{kind}').is_not_null().any().alias(f'has_{kind}') for kind in KINDS),
@@ -135,20 +136,6 @@ def _of_ended() -> list[Expr]:
         pl.col('gpu_time').filter(seen).sum().alias('ended_gpu_seconds'),
         pl.col('energy_with_gpu').filter(seen).sum().alias('ended_gpu_joules'),
     ]
-
-
-def _three(name: str, joules: Expr, u_rel: Expr, wanted: Expr, by_stage: bool) -> list[Expr]:  # noqa: FBT001
-    """The sums of :class:`nicarbon.account.Sums`."""
-    import polars as pl
-
-    columns = {'joules': joules, 'low': joules / u_rel, 'high': joules * u_rel}
-    if by_stage:
-        columns |= {
-            'weighted': joules * pl.col('g_per_kwh'),
-            'weighted_low': joules * pl.col('g_low'),
-            'weighted_high': joules * pl.col('g_high'),
-        }
-    return [each.filter(wanted).sum().alias(f'{name}_{what}') for what, each in columns.items()]
 
 
 def _busy(table: DataFrame, wanted: Expr, by: Sequence[Any], names: Sequence[str]) -> DataFrame:
@@ -202,8 +189,8 @@ def summary(row: Mapping[str, Any], intensity: Intensity, pue: PUE) -> Summary:
     return Summary(
         subject=row.get('subject', ''),
         session=row.get('session', ''),
-        footprint=_of(row, 'spent', intensity).footprint(intensity, pue),
-        lost=_of(row, 'lost', intensity).footprint(intensity, pue),
+        footprint=sums_of(row, 'spent', intensity).footprint(intensity, pue),
+        lost=sums_of(row, 'lost', intensity).footprint(intensity, pue),
         policies={policy: row.get(policy, 0.0) for policy in POLICIES},
         components={kind: row[f'energy_{kind}'] for kind in KINDS if row.get(f'has_{kind}')},
         tiers={
@@ -222,25 +209,11 @@ def summary(row: Mapping[str, Any], intensity: Intensity, pue: PUE) -> Summary:
     )
 
 
-def _of(row: Mapping[str, Any], name: str, intensity: Intensity) -> Sums:
-    joules = row.get(f'{name}_joules', 0.0)
-    low, high = row.get(f'{name}_low', 0.0), row.get(f'{name}_high', 0.0)
-    grams = [
-        row.get(f'{name}_{what}', joules * g)
-        for what, g in (
-            ('weighted', intensity.g_per_kwh),
-            ('weighted_low', intensity.low),
-            ('weighted_high', intensity.high),
-        )
-    ]
-    return Sums(joules, low, high, *grams)
-
-
 def _phases(row: Mapping[str, Any], intensity: Intensity, pue: PUE) -> Phases:
     rest = max(0.0, row['seen_seconds'] - row['gpu_duration'])
     return Phases(
-        Phase(row['gpu_duration'], _of(row, 'with', intensity).footprint(intensity, pue)),
-        Phase(rest, _of(row, 'without', intensity).footprint(intensity, pue)),
+        Phase(row['gpu_duration'], sums_of(row, 'with', intensity).footprint(intensity, pue)),
+        Phase(rest, sums_of(row, 'without', intensity).footprint(intensity, pue)),
         row['gpu_time'],
         row['gpu_open'],
     )

@@ -53,6 +53,9 @@ class Job:
     outcome: str = 'ran'
     error: str = ''
     busy: float = 0.9
+    cores: float = 1.0
+    memory: float | None = None
+    peak: float | None = None
 
 
 def line_up(
@@ -111,8 +114,8 @@ class Machine:
             seconds=sum(window.seconds for window in windows),
             cpu_seconds=sum(window.cpu_seconds for window in windows),
             host_cpu_seconds=sum(window.host_cpu_seconds for window in windows),
-            host_cores=self.host.cores, reserved_cores=1.0 if kind == 'node' else 0.0,
-            reserved_memory_gb=None, readings=() if cached else (self.reading(joules),),
+            host_cores=self.host.cores, reserved_cores=job.cores if kind == 'node' else 0.0,
+            reserved_memory_gb=job.memory, commands=_peak(job), readings=() if cached else (self.reading(joules),),
             windows=windows, outcome=job.outcome, error=job.error,
         )  # fmt: skip
 
@@ -125,6 +128,13 @@ class Machine:
         edges = [*range(0, self.stop, self.step), self.stop]
         windows = [self._window(a, b, self._own(a, b)) for a, b in pairwise(edges)]
         return self._entry(9999, windows, Job('', '', 0, self.stop), 'run')
+
+
+def _peak(job: Job) -> tuple[Command, ...]:
+    """What tells of its memory, if anything does."""
+    if job.peak is None:
+        return ()
+    return (Command('program', 1000.0 + job.start, float(job.seconds), 0.0, 0.0, job.peak),)
 
 
 def blind(entry: Entry) -> Entry:

@@ -79,6 +79,12 @@ class Assumed:
                 found |= dict.fromkeys(self.grid.steps(*_period([run])))
         return tuple(sorted(found))
 
+    def cleanest(self, seconds: float) -> Intensity | None:
+        """What its cleanest hours emit that last so long; None where no hour is known."""
+        if isinstance(self.grid, Trace) and seconds > 0:
+            return self.grid.cleanest(seconds)
+        return None
+
     @property
     def means(self) -> Means | None:
         """Tells it of many at once; None where the grid is the same at all times."""

@@ -26,6 +26,7 @@ Options may also stand in a TOML file (--config-file) or in the environment
 
 other commands:
   nicarbon account OUT_DIR [--grid ZONE] [--pue PUE]   account again, run nothing
+  nicarbon advise OUT_DIR [--json]                     what would have cost less
   nicarbon demo [DIR]                                  two heads, start to end
   nicarbon exec [-o OUT_DIR] -- CMD [ARG ...]          record any program
   nicarbon estimate --scans N | --dataset NAME         what many scans would take
@@ -51,6 +52,7 @@ def run(argv: Sequence[str]) -> int:
     """
     commands: dict[str, Callable[[Sequence[str]], int]] = {
         'account': _account,
+        'advise': _advise,
         'calibrate': _calibrate,
         'demo': _demo,
         'doctor': _doctor,
@@ -141,6 +143,12 @@ def _account(argv: Sequence[str]) -> int:
     flags(again, 'grid', 'pue', 'config_file', 'dry_run')
     given = vars(again.parse_args(argv))
     return _report(given.pop('out_dir'), given, group=True, remake='all')
+
+
+def _advise(argv: Sequence[str]) -> int:
+    from .advise import command
+
+    return command(argv)
 
 
 def _doctor(argv: Sequence[str]) -> int:

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO
 
 from .. import __version__, bids
+from ..advice import Known
 from ..columns import tsv
 from ..errors import InputError
 from ..exports import MOST_TASKS, all_of
@@ -25,7 +26,8 @@ from ..report.pages import MOST_EMBEDDED, Context, Download, group_page, largest
 from ..report.references import bibtex
 from ..sidecar import COLUMNS
 from ..stage import Stage
-from ..summary import Dataset, Kind, Summary, kinds, summarise
+from ..summary import Kind, Summary, kinds, summarise
+from .advise import known_of
 from .assumed import Assumed
 from .choice import Chosen
 from .contexts import of_all, of_facts
@@ -149,7 +151,8 @@ def write_group(out_dir: Path, chosen: Chosen, *, group: bool, remake: Remake) -
     paths: list[Path] = []
     if group:
         exported = _exported(found, gathered, assumed)
-        made |= exported | _group_files(found, dataset, context, exported)
+        told = known_of(gathered, dataset, pipeline, assumed)
+        made |= exported | _group_files(found, told, context, exported)
         paths.append(out_dir / 'group_carbon.tsv')
     if not dry_run:
         if not (out_dir / 'dataset_description.json').exists():
@@ -205,8 +208,9 @@ def _exported(found: Survey, gathered: Gathered, assumed: Assumed) -> dict[Path,
 
 
 def _group_files(
-    found: Survey, dataset: Dataset, context: Context, exported: Mapping[Path, str]
+    found: Survey, told: Known, context: Context, exported: Mapping[Path, str]
 ) -> dict[Path, str]:
+    dataset = told.dataset
     description = as_json(sidecar_of(dataset.total, context, []))
     links = {one.subject: bids.page_path(one.subject).as_posix() for one in dataset.people}
     offered = {
@@ -226,7 +230,8 @@ def _group_files(
             whole[key] for run in drawn if (key := (run.run_id, run.host, run.boot_id)) in whole
         ),
     )
-    page = group_page(dataset, links, context, shares=facts.sharing.shares, tables=offered)
+    shares = facts.sharing.shares
+    page = group_page(dataset, links, context, shares=shares, tables=offered, known=told)
     return {Path('group_carbon.json'): description, Path('group_carbon.html'): page}
 
 

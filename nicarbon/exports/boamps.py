@@ -4,16 +4,16 @@ One report for all rows. BoAmps is made for machine learning, and asks for some 
 nobody knows of a pipeline; they get the word that claims least, and ``taskDescription``
 says so. Whatever else is not known is absent.
 
-======================  ==================================================================
-``measures``            one for each kind of component; they are disjoint and add up to the
-                        energy of the computers, without the facility, in kWh
-``measurementDuration`` from the first start to the last end of each run, added up, s
-``task.dataset``        one item: sessions, however many images each has
-``infrastructure``      processors and memory of all hosts; ``infraType`` is not known
-``environment``         country and part of the grid's zone; none where it is no place
-``quality``             by the interval of the energy; none where that is wider than BoAmps
-                        has a word for (±50 %)
-======================  ==================================================================
+=======================  ==================================================================
+``measures``             one for each kind of component; they are disjoint and add up to the
+                         energy of the computers, without the facility, in kWh
+``measurementDuration``  from the first start to the last end of each run, added up, s
+``task.dataset``         one item: sessions, however many images each has
+``infrastructure``       processors and memory of all hosts; ``infraType`` is not known
+``environment``          country and part of the grid's zone; none where it is no place
+``quality``              by the interval of the energy; none where that is wider than BoAmps
+                         has a word for (±50 %)
+=======================  ==================================================================
 
 The data model is https://github.com/Boavizta/BoAmps/tree/main/model.
 """

@@ -174,6 +174,26 @@ class Trace:
         """Mean over all that the trace covers."""
         return self._intensity(float(self._sums[-1] / self._seconds), self.start, self.stop)
 
+    def cleanest(self, seconds: float) -> Intensity:
+        """Mean over the cleanest steps that together last so long, wherever they lie.
+
+        Parameters
+        ----------
+        seconds : float
+            Above 0. Of more than it covers, the mean is that over all.
+
+        Returns
+        -------
+        Intensity
+            Of no time that begins and ends.
+        """
+        order = np.argsort(self._values, kind='stable')
+        lengths = (self._stops - self._starts)[order]
+        before = np.concatenate([[0.0], np.cumsum(lengths)[:-1]])
+        taken = np.clip(seconds - before, 0.0, lengths)
+        g = float((self._values[order] * taken).sum() / taken.sum())
+        return self._intensity(g, self.start, self.stop)
+
     def means(self, starts: Numbers, stops: Numbers) -> tuple[Numbers, Numbers, Numbers]:
         """The same as :meth:`over` for many periods at once.
 

@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from ..advice import Known, advise
 from ..complexity import Network
 from ..entry import Entry
 from ..share import Share
@@ -29,6 +30,7 @@ from .elsewhere import elsewhere
 from .figures.axes import QUANTITIES, Quantity
 from .figures.svg import clean
 from .gpus import gpu_table
+from .helps import helps
 from .methods import citations, methods
 from .networks import networks_table
 from .numbers import label, unusual, was_seen
@@ -36,6 +38,7 @@ from .pairs import pair_tables
 from .programs import programs_table
 from .references import bibtex
 from .tables import kinds_table, policies, stage_table, subjects_table
+from .unused import unused_table
 from .whatif import what_if
 from .words import headline, lost_sentence
 
@@ -144,6 +147,7 @@ def group_page(
     *,
     shares: Sequence[Share] = (),
     tables: Mapping[str, Download],
+    known: Known | None = None,
 ) -> str:
     """Write the page of a dataset.
 
@@ -158,6 +162,8 @@ def group_page(
         Of the runs that are drawn over time; those of others may be there.
     tables : mapping of {str : Download}
         Files to offer, by name.
+    known : Known, optional
+        What was reserved and not used, and what advice is computed from.
 
     Returns
     -------
@@ -190,6 +196,8 @@ def group_page(
         failures=[(one, titles.get(one.stage, one.stage or one.node)) for one in dataset.failures],
         failed=sum(total.outcomes.get(outcome, 0) for outcome in LOST),
         cached=total.outcomes.get('cached', 0),
+        unused=unused_table(known.waste, total.footprint, titles) if known else None,
+        helps=helps(advise(known)) if known else None,
         elsewhere=elsewhere(total, context.elsewhere),
         whatif=what_if(dataset, context.elsewhere),
         policies=policies(total) if was_seen(total) else [],

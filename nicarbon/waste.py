@@ -1,0 +1,180 @@
+"""What was spent and need not have been, as facts of a ledger.
+
+Cores and memory that were reserved and not used, attempts that failed and were made again,
+stages that ran with several numbers of cores. Pure values; :mod:`nicarbon.findings` makes them.
+
+Of the energy of a stage, idle power is charged by what it reserved (policy ``reserved``, see
+:mod:`nicarbon.charge`). What is called unused here is of stages that ran to their end only: what
+failed or was killed is lost with all that it had, and told elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .account import Footprint
+
+__all__ = ['GRAIN', 'Memory', 'Repeats', 'Speed', 'Tried', 'Unused', 'Waste']
+
+GRAIN = 0.05
+"""Cores by which a stage may use more than a whole number and still fit in it: what clocks and
+the watching itself add to its CPU time (judgement)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Memory reserved, and the most that was seen in use.
+
+    Parameters
+    ----------
+    known : int
+        Stages that reserved some and told a peak, the largest resident set of any one of their
+        programs: the other numbers are of these alone.
+    count : int
+        Stages that reserved some.
+    reserved, peak : float
+        GB times seconds: reserved, and as if the peak, or all that was reserved if it was more,
+        had been in use all the time.
+    """
+
+    known: int
+    count: int
+    reserved: float
+    peak: float
+
+    @property
+    def unused(self) -> float:
+        """GB times seconds that were never in use, at the least."""
+        return self.reserved - self.peak
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """What stages reserved and did not use; reserved = used + unused.
+
+    Parameters
+    ----------
+    stage : str
+        Its key; empty for all together.
+    count : int
+        Stages that ran to their end and reserved cores.
+    reserved : float
+        Core-seconds: cores reserved times wall time.
+    used : float
+        CPU seconds, up to those reserved.
+    beyond : float
+        CPU seconds beyond those.
+    cores : int
+        The most cores that any of them had use for, on the mean of its time, in whole ones; 0
+        for all together.
+    seen : int
+        Stages of which idle energy was seen.
+    idle : Footprint or None
+        Idle energy that was charged for cores reserved and not used: of processors, of the rest
+        of the machine, and of memory where none was reserved, which follows the cores then. None
+        where none was seen. Idle energy of GPUs follows who holds them, and is not in it.
+    spare : Footprint or None
+        The part of it that whole cores would have freed which no run of the stage had use for.
+    memory : Memory
+    """
+
+    stage: str
+    count: int
+    reserved: float
+    used: float
+    beyond: float
+    cores: int
+    seen: int
+    idle: Footprint | None
+    spare: Footprint | None
+    memory: Memory
+
+    @property
+    def unused(self) -> float:
+        """Core-seconds reserved and not used."""
+        return self.reserved - self.used
+
+
+@dataclass(frozen=True, slots=True)
+class Waste:
+    """What was reserved and not used, in all and by stage.
+
+    Parameters
+    ----------
+    total : Unused
+    kinds : tuple of Unused
+        By stage; those that were charged the most idle energy first.
+    """
+
+    total: Unused
+    kinds: tuple[Unused, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """Attempts that failed or were killed, after which the same was tried again.
+
+    Parameters
+    ----------
+    count : int
+        Attempts that failed.
+    works : int
+        Pieces of work (subject, session, stage and node) of which they are.
+    unseen : int
+        Of the attempts, those of which no energy was seen.
+    footprint : Footprint
+        Of the attempts that were seen: a part of what is lost.
+    error : str
+        What the most of them said; empty where they said nothing.
+    said : int
+        How many said so, numbers in it aside.
+    """
+
+    count: int
+    works: int
+    unseen: int
+    footprint: Footprint
+    error: str
+    said: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """Runs of a stage with one number of cores.
+
+    Parameters
+    ----------
+    cores : float
+        Reserved.
+    count : int
+        Runs.
+    joules, seconds : float
+        Medians.
+    """
+
+    cores: float
+    count: int
+    joules: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """A stage that ran with several numbers of cores on the same machine.
+
+    Parameters
+    ----------
+    stage : str
+    best : Tried
+        With the number of cores that took the least energy.
+    others : tuple of Tried
+        With other numbers, fewest cores first.
+    saved : Footprint
+        What those would have used less with ``best``: their joules times what medians differ
+        by, and between quartiles at either end.
+    """
+
+    stage: str
+    best: Tried
+    others: tuple[Tried, ...]
+    saved: Footprint
