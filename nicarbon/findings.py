@@ -21,7 +21,14 @@ LEAST = 4
 """Runs of a stage with a number of cores that it takes to compare: below, there is no quartile."""
 
 
-_WASTED = ('stage', 'duration', 'cpu_time', 'reserved_cores', 'reserved_memory', 'peak_memory')
+_WASTED: tuple[str, ...] = (
+    'stage',
+    'duration',
+    'cpu_time',
+    'reserved_cores',
+    'reserved_memory',
+    'peak_memory',
+)
 _WASTED += ('energy_idle_cores', 'u_idle_cores', 'g_per_kwh', 'g_low', 'g_high')
 
 
@@ -173,11 +180,11 @@ def speeds(cohort: Cohort) -> list[Speed]:
     """
     import polars as pl
 
-    rows = cohort.table.filter((pl.col('outcome') == 'ran') & pl.col('tier').is_not_null())
-    several = rows.group_by('stage').agg(pl.col('reserved_cores').n_unique().alias('n'))
-    rows = rows.join(several.filter(pl.col('n') > 1), on='stage', how='semi').with_columns(
-        (pl.col('gpu_duration').fill_null(0.0) > 0).alias('on_gpu')
-    )
+    ran = cohort.table.lazy().filter((pl.col('outcome') == 'ran') & pl.col('tier').is_not_null())
+    counts = ran.group_by('stage').agg(pl.col('reserved_cores').n_unique().alias('n')).collect()
+    several = counts.filter(pl.col('n') > 1)['stage'].to_list()
+    on_gpu = pl.col('gpu_duration').fill_null(0.0) > 0
+    rows = ran.filter(pl.col('stage').is_in(several)).with_columns(on_gpu=on_gpu).collect()
     by_stage, alike = 'g_per_kwh' in rows.columns, ['stage', 'place', 'on_gpu']
     joules = pl.col('energy')
     groups = (

@@ -303,7 +303,7 @@ def test_what_was_measured_comes_first_then_by_grams() -> None:
     whole(advised)
     told = helps(advised)
     assert 'they do not add up' in told.sentence
-    assert [row.standing for row in told.rows] == ['measured here'] * 2 + ['at most'] * 3
+    assert [row.standing for row in told.rows] == ['measured here'] * 2 + ['best possible'] * 3
 
 
 OUTCOMES = st.sampled_from(['ran', 'ran', 'ran', 'failed', 'killed', 'cached'])

@@ -179,7 +179,8 @@ def test_the_first_eight_are_listed() -> None:
     table = unused_table(waste(everything), everything.total.footprint, {'s9': 'Ninth'})
     assert [row.title for row in table.rows] == ['Ninth', *(f's{n}' for n in range(8, 1, -1))]
     assert table.left_out == 2
-    assert 'of all)' in table.sentence
+    assert '% of all, and so' in table.sentence
+    assert not table.with_memory
 
 
 def tried(subject: str, start: int, outcome: str = 'failed', error: str = '', **more) -> Job:

@@ -62,8 +62,8 @@ def repeats(known: Known) -> Iterator[Advice]:
         return
     unseen = f'; {one.unseen} of them not seen, and not counted' if one.unseen else ''
     rows = (
-        f'{counted(one.count, "row")} that failed or were killed, each with a later row of the '
-        f'same subject, session, stage and node{unseen}'
+        f'{counted(one.count, "row")}, failed or killed, with a later row of the same subject, '
+        f'session, stage and node{unseen}'
     )
     most = (
         f'{one.said} of them said: {_short(one.error)}' if one.error else 'none of them said why'

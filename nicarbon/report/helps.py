@@ -12,7 +12,7 @@ __all__ = ['Help', 'Helps', 'helps']
 
 _WORDS = {
     'measured': 'measured here',
-    'at most': 'at most',
+    'at most': 'best possible',
     'question': 'a question',
     'published': 'published elsewhere',
 }
@@ -70,8 +70,6 @@ def _help(one: Advice, advised: Advised) -> Help:
     if saved.joules:
         text += f' and {energy(saved.joules, saved.joules_low, saved.joules_high)}'
     text += f', {percent(saved.grams / advised.total.grams)} of the total'
-    if one.standing == 'measured':
-        text = f'Saves {text}.'
-    else:
-        text = f'Saves {text}, at most: it may be nothing.'
+    certain = one.standing == 'measured'
+    text = f'Saves {text}.' if certain else f'Saves at most {text}; it may be nothing.'
     return Help(one.headline, _WORDS[one.standing], text, one.assumption, one.basis)

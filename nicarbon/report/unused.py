@@ -32,7 +32,10 @@ class UnusedRow:
 
 @dataclass(frozen=True, slots=True)
 class UnusedTable:
-    """Stages that did not use what they reserved, in common units; ``left_out`` did not fit."""
+    """Stages that did not use what they reserved, in common units.
+
+    ``left_out`` did not fit; ``with_memory`` says whether any of all reserved memory.
+    """
 
     sentence: str
     memory: str
@@ -40,6 +43,7 @@ class UnusedTable:
     carbon_unit: str
     rows: tuple[UnusedRow, ...]
     left_out: int
+    with_memory: bool
 
 
 def unused_table(waste: Waste, total: Footprint, titles: Mapping[str, str]) -> UnusedTable | None:
@@ -75,6 +79,7 @@ def unused_table(waste: Waste, total: Footprint, titles: Mapping[str, str]) -> U
         grams.unit,
         rows,
         len(listed) - len(rows),
+        waste.total.memory.count > 0,
     )
 
 
@@ -109,9 +114,9 @@ def _sentence(one: Unused, total: Footprint) -> str:
     idle = one.idle
     joules = energy(idle.joules, idle.joules_low, idle.joules_high)
     # With a grid of no emissions, nothing is emitted.
-    grams = f', {carbon(idle.grams, idle.low, idle.high)}' if idle.grams else ''
-    whole = f' ({percent(idle.joules / total.joules)} of all)' if total.joules else ''
-    text += f' For the others {joules} of idle energy{grams} were charged{whole}.'
+    grams = f', and so {carbon(idle.grams, idle.low, idle.high)}' if idle.grams else ''
+    whole = f', {percent(idle.joules / total.joules)} of all' if total.joules else ''
+    text += f' For the others {joules} of idle energy{whole}{grams} were charged.'
     if one.seen < one.count:
         text += f' That is of {one.seen} of {one.count} stages: of the others it was not seen.'
     return text
