@@ -72,17 +72,34 @@ class Cohort:
         -------
         Dataset
         """
-        stages: dict[str, list[str]] = defaultdict(list)
-        for stage in pipeline:
-            stages[stage.tool].append(stage.key)
         return Dataset(
             self.total,
             self.people(),
             self.kinds([stage.key for stage in pipeline]),
-            {tool: self.sessions(keys) for tool, keys in stages.items()},
+            {tool: own for tool, own in self.by_tool(pipeline).items() if tool},
             self.failures(),
             self.scans,
         )
+
+    def by_tool(self, pipeline: Iterable[Stage]) -> dict[str, list[Summary]]:
+        """One for each session, by the tool that stages are of.
+
+        Parameters
+        ----------
+        pipeline : iterable of Stage
+
+        Returns
+        -------
+        dict of {str : list of Summary}
+            With an empty name what is of none; there stages may belong to nobody.
+        """
+        stages: dict[str, list[str]] = defaultdict(list)
+        for stage in pipeline:
+            stages[stage.tool].append(stage.key)
+        known = {key for keys in stages.values() for key in keys}
+        found = {tool: self.sessions(keys) for tool, keys in stages.items()}
+        others = self.stages - known
+        return found | ({'': self.sessions(others, nobody=True)} if others else {})
 
     @property
     def scans(self) -> int:
@@ -118,17 +135,21 @@ class Cohort:
 
         return self._summaries(('subject',), pl.col('subject') != '')
 
-    def sessions(self, stages: Iterable[str] | None = None) -> list[Summary]:
+    def sessions(
+        self, stages: Iterable[str] | None = None, *, nobody: bool = False
+    ) -> list[Summary]:
         """One for each session of each subject, in order of label.
 
         Parameters
         ----------
         stages : iterable of str, optional
             Only these count; all by default.
+        nobody : bool
+            Whether those count that belong to no subject.
         """
         import polars as pl
 
-        wanted = pl.col('subject') != ''
+        wanted = pl.lit(value=True) if nobody else pl.col('subject') != ''
         if stages is not None:
             wanted &= pl.col('stage').is_in(list(stages))
         return self._summaries(('subject', 'session'), wanted)

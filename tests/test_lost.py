@@ -16,7 +16,7 @@ from doubles import Burn
 from values import replace
 
 from nicarbon import errors, ledger, recording
-from nicarbon.cli.facts import _running
+from nicarbon.cli.facts import is_at_work
 from nicarbon.entry import Entry, Window
 from nicarbon.host import Host, boot_id
 from nicarbon.meters import Fake
@@ -121,10 +121,10 @@ def test_a_process_does_not_outlive_its_boot(make_entry) -> None:
     pid = os.getpid()
     mine = f'{HOST.name}-{pid}-{Path(f"/proc/{pid}/stat").read_text().split()[21]}-1'
     now = make_entry(host=HOST.name, boot_id=boot_id(), pid=pid, entry_id=mine)
-    assert _running(now, 0.0)
-    assert not _running(replace(now, boot_id='before'), 0.0)
-    assert _running(replace(now, host='elsewhere'), 1.0)
-    assert not _running(replace(now, host='elsewhere'), 1e6)
+    assert is_at_work(now, 0.0)
+    assert not is_at_work(replace(now, boot_id='before'), 0.0)
+    assert is_at_work(replace(now, host='elsewhere'), 1.0)
+    assert not is_at_work(replace(now, host='elsewhere'), 1e6)
 
 
 def test_a_ledger_that_is_deleted_meanwhile_is_made_anew(tmp_path: Path) -> None:

@@ -286,7 +286,7 @@ class TestGroupPage:
         content = base64.b64encode(b'a\tb\n').decode()
         assert f'data:text/tab-separated-values;charset=utf-8;base64,{content}' in group_html
         dataset, subjects, context, _ = crowd
-        page = data.group(dataset, subjects, {}, context, {'g.tsv': 'x' * 500_000})
+        page = data.group(dataset, subjects, {}, context, {'g.tsv': 'x' * 1_200_000})
         assert 'g.tsv' in Page(page).all('href')
         assert len(page) < 300_000
 

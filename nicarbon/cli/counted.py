@@ -13,7 +13,7 @@ from ..errors import warn_once
 from ..report.networks import last_runs
 from ..summary import Summary
 
-__all__ = ['Counted', 'count', 'of_stages']
+__all__ = ['Counted', 'count', 'counted_in', 'of_stages']
 
 NAME = 'complexity.json'
 """In ``logs/<run_id>``: later accounting has no PyTorch to ask, and maybe no images."""
@@ -119,6 +119,11 @@ def of_stages(out_dir: Path, summary: Summary) -> tuple[Network, ...]:
         own = () if counted is None else counted.of_session(name)
         found += [one for one in own if one.stage == stage]
     return tuple(found)
+
+
+def counted_in(log_dir: Path) -> bool:
+    """Whether a run has kept what its networks are made of."""
+    return (log_dir / NAME).exists()
 
 
 def _read(path: Path) -> Counted | None:

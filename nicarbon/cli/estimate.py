@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,7 @@ from ..scenario import (
 from ..summary import Summary
 from .choice import Parser, choose, flags
 from .projected import Moved, lines, record
+from .screen import Progress
 
 __all__ = ['command', 'parser']
 
@@ -232,22 +234,26 @@ def _is_wanted(one: ScanCost | Published, asked: dict[str, Any]) -> bool:
 
 def _own(out_dir: Path, grid: Intensity) -> Iterator[ScanCost]:
     """What a scan costs by a ledger: of each pipeline, and each kind of processor."""
-    from ..summary import summarise
-    from .architecture import of_sessions
-    from .facts import by_session, read
-    from .survey import runs
+    from ..grids.constant import Constant
+    from .architecture import of_runs
+    from .assumed import Assumed
+    from .facts import known_pipeline
+    from .gather import load, survey
 
     if not out_dir.is_dir():
         raise InputError(f'--from {out_dir}: no such folder; give an OUT_DIR, or published')
-    for tool, shares in read(out_dir, runs(out_dir)).by_tool().items():
-        sessions = [
-            summarise(own, grid, PUE(1.0, 'unset'), subject=subject, session=session)
-            for (subject, session), own in by_session(shares).items()
-        ]
+    found = survey(out_dir, tell=Progress(sys.stderr))
+    gathered = load(found, Assumed(Constant(grid.g_per_kwh), PUE(1.0, 'unset')))
+    pipeline = known_pipeline(gathered.cohort.stages, gathered.versions)
+    for tool, sessions in gathered.cohort.by_tool(pipeline).items():
         for cost in by_processor(tool or 'other nodes', sessions):
-            alike = [one for one in sessions if one.complete and device(one) == cost.device]
+            alike = {
+                (one.subject, one.session)
+                for one in sessions
+                if one.complete and device(one) == cost.device
+            }
             source = f'{cost.source}{_lost(sessions)}'
-            yield replace(cost, architecture=of_sessions(out_dir, alike), source=source)
+            yield replace(cost, architecture=of_runs(found, tool, alike), source=source)
 
 
 def _lost(sessions: Sequence[Summary]) -> str:

@@ -40,7 +40,7 @@ from .references import bibtex
 from .tables import kinds_table, policies, stage_table, subjects_table
 from .unused import unused_table
 from .whatif import what_if
-from .words import headline, lost_sentence
+from .words import headline, lost_sentence, repeated_sentence
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -51,7 +51,7 @@ __all__ += ['subject_page']
 MOST_DRAWN = 6
 """Runs shown in full on one page, with timeline and balance: those that used the most."""
 
-MOST_EMBEDDED = 400_000
+MOST_EMBEDDED = 1_000_000
 """Bytes of tables that are embedded; beyond, the page links to the files beside it."""
 
 
@@ -193,6 +193,7 @@ def group_page(
         gpus=gpu_table(total, dataset.kinds, titles),
         pairs=[(one, draw.paired(one)) for one in pair_tables(dataset.pipelines)],
         lost=lost_sentence(total),
+        repeated=repeated_sentence(known.repeats) if known else '',
         failures=[(one, titles.get(one.stage, one.stage or one.node)) for one in dataset.failures],
         failed=sum(total.outcomes.get(outcome, 0) for outcome in LOST),
         cached=total.outcomes.get('cached', 0),

@@ -6,10 +6,20 @@ from ..account import PUE, Intensity
 from ..quantity import carbon, energy
 from ..spread import Spread
 from ..summary import Summary
+from ..waste import Repeats
 from .methods import intensity_text
 from .numbers import percent, was_seen
 
-__all__ = ['POLICIES', 'coverage', 'grid_name', 'headline', 'lost_sentence', 'pue_name', 'seen_as']
+__all__ = [
+    'POLICIES',
+    'coverage',
+    'grid_name',
+    'headline',
+    'lost_sentence',
+    'pue_name',
+    'repeated_sentence',
+    'seen_as',
+]
 
 POLICIES = {
     'reserved': (
@@ -150,6 +160,17 @@ def lost_sentence(total: Summary) -> str:
         return f'{count} {stages} failed or were killed; what that took was not seen.'
     lost = energy(total.lost.joules, total.lost.joules_low, total.lost.joules_high)
     return f'{lost} of it went to {count} {stages} that failed or were killed.'
+
+
+def repeated_sentence(repeats: Repeats) -> str:
+    """Say what of it was tried again; empty when nothing was."""
+    if not repeats.count:
+        return ''
+    spent = repeats.footprint
+    joules = energy(spent.joules, spent.joules_low, spent.joules_high)
+    took = f' ({joules} of what was lost)' if spent.joules else ''
+    were = 'attempt that failed was' if repeats.count == 1 else 'attempts that failed were'
+    return f'{repeats.count} {were} followed by another try of the same{took}.'
 
 
 def seen_as(tier: str | None) -> str:
