@@ -22,6 +22,7 @@ from .checkpoint import tidy
 from .cputime import TreeClock
 from .entry import Command, Entry, Part
 from .errors import UsageError, warn_once
+from .sampler import FIRST_GLANCE_SECONDS
 from .watch import Label, Watch, process_name, unmeasured
 
 __all__ = ['Place', 'Recording', 'add_cached', 'divided', 'edge', 'new_run_id', 'ran', 'recording']
@@ -244,11 +245,17 @@ def _within() -> bool:
     path, _, entry_id = os.environ.get(WITHIN_VARIABLE, '').partition('\n')
     if not path:
         return False
-    try:
-        with open(path, 'rb') as file:
-            return f'"{entry_id}"'.encode() in file.readline()
-    except OSError:
-        return False
+    # A node that has just begun has not noted that yet: its checkpoint is there, and empty.
+    patience = time.monotonic() + 3 * FIRST_GLANCE_SECONDS
+    while True:
+        try:
+            with open(path, 'rb') as file:
+                first = file.readline()
+        except OSError:
+            return False
+        if first or time.monotonic() > patience:
+            return f'"{entry_id}"'.encode() in first
+        time.sleep(FIRST_GLANCE_SECONDS / 10)
 
 
 def _begin(label: Label, place: Place | None, clock: Callable[..., TreeClock]) -> Watch | None:
