@@ -23,9 +23,10 @@ lint: $(BIN)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(BIN)/.test   ## Measure nicarbon beside other trackers (BENCH=--quick: roughly)
+bench: $(BIN)/.test   ## Measure nicarbon beside other trackers (BENCH=--quick SCALE=1000: roughly)
 	$(BIN)/python -m compileall -q nicarbon   # as pip does for the others
 	$(BIN)/python benchmarks/run.py $(BENCH)
+	$(BIN)/python benchmarks/scale.py $(SCALE) --output benchmarks/SCALE.md
 
 docs: $(BIN)/.docs   ## Build the documentation, warnings as errors
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from report import Row, Table
+from report import Row, Table, floors, machine
 
 sys.path.insert(0, str(Path(__file__).parents[1] / 'tests'))
 
@@ -47,11 +47,18 @@ class Template:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('subjects', type=int, nargs='*', default=[1000, 10_000, 50_000])
-    parser.add_argument('--first', type=int, default=10_000, help='share at most so many anew')
-    parser.add_argument('--folder', type=Path, help='where to write (a temporary one)')
+    parser.add_argument('--first', type=int, default=1000, help='share at most so many anew')
+    parser.add_argument('--folder', type=Path, help='where the datasets go (a temporary one)')
+    parser.add_argument('--output', type=Path, help='where to write the tables (nowhere)')
     asked = parser.parse_args()
+    found = []
     for table in tables(asked.subjects, asked.first, asked.folder):
         print(f'\n{table.markdown()}', flush=True)
+        found.append(table)
+    print(floors(found))
+    if asked.output:
+        head = f'# Scale\n\nMade by `benchmarks/scale.py` on this: {machine()}.\n'
+        asked.output.write_text('\n'.join([head, floors(found), *(t.markdown() for t in found)]))
     return 0
 
 
