@@ -155,11 +155,11 @@ def lost_sentence(total: Summary) -> str:
     count = sum(total.outcomes.get(outcome, 0) for outcome in ('failed', 'killed'))
     if not count:
         return ''
-    stages = 'stage' if count == 1 else 'stages'
+    stages, were = ('stage', 'was') if count == 1 else ('stages', 'were')
     if not total.lost.joules:
-        return f'{count} {stages} failed or were killed; what that took was not seen.'
+        return f'{count} {stages} failed or {were} killed; what that took was not seen.'
     lost = energy(total.lost.joules, total.lost.joules_low, total.lost.joules_high)
-    return f'{lost} of it went to {count} {stages} that failed or were killed.'
+    return f'{lost} of it went to {count} {stages} that failed or {were} killed.'
 
 
 def repeated_sentence(repeats: Repeats) -> str:
