@@ -12,7 +12,7 @@ import pytest
 import report_data as data
 from values import replace
 
-from nicarbon.account import PUE
+from nicarbon.account import PUE, account
 from nicarbon.entry import Reading, Use
 from nicarbon.errors import ImageError
 from nicarbon.quantity import carbon, energy
@@ -588,6 +588,22 @@ class TestFigures:
         assert grams['cpu'] == pytest.approx(3 * grams['dram'])
         spared = replace(line.footprint, joules=0.0, grams=0.0)
         assert measure('carbon').parts({'cpu': 0.0}, spared) == {'cpu': 0.0}
+
+    def test_very_many_subjects_are_drawn_evenly_and_the_unusual_all(self, pair):
+        one = pair[1][0]
+        many = [
+            replace(
+                one,
+                subject=f'{n:05d}',
+                footprint=account((1e6 if n == 777 else 100.0 + n % 50), 1.1, data.QUEBEC, PUE()),
+            )
+            for n in range(5000)
+        ]
+        svg = figures.by_subject(many, {'00777': 'sub-00777.html'})
+        assert len(svg) < 60_000
+        assert 'Drawn: 1,000 of 5,000, evenly by rank.' in svg_text(svg)
+        assert '<a href="sub-00777.html">' in svg
+        assert '5000 subjects' in svg_text(svg)
 
     @pytest.mark.parametrize('name', ['stages', 'totals', 'by_subject', 'timeline'])
     def test_are_well_formed_named_and_byte_stable(self, crowd, name):

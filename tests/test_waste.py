@@ -15,6 +15,7 @@ from nicarbon.digest import digests, shared
 from nicarbon.entry import Entry, Use, Window
 from nicarbon.findings import busy_seconds, repeats, speeds, waste
 from nicarbon.report.unused import unused_table
+from nicarbon.report.words import repeated_sentence
 
 WIDE = replace(HOST, cores=8)
 IDLE = WIDE.idle_watts / 8
@@ -276,3 +277,11 @@ def test_time_in_which_anything_ran() -> None:
     assert busy_seconds(cohort(Machine(jobs).entries())) == 160
     assert busy_seconds(cohort(Machine(line_up('01')).entries())) == 274
     assert busy_seconds(cohort([])) == 0
+
+
+def test_what_was_tried_again_is_said_beside_what_was_lost() -> None:
+    first = Job('01', 'n4', 0, 100, outcome='failed', error='it broke')
+    made = repeats(cohort(Machine([first, Job('01', 'n4', 200, 100)], WIDE).entries()))
+    said = repeated_sentence(made)
+    assert said.startswith('1 attempt that failed was followed by another try of the same (')
+    assert repeated_sentence(repeats(cohort(crowd(2)))) == ''
