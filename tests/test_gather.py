@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 import report_data as data
-from command import nicarbon
+from command import VALIDATOR, nicarbon
 
 from nicarbon import ledger
 from nicarbon.account import PUE
@@ -19,6 +20,8 @@ from nicarbon.cli.gather import _make, load, pool, survey
 from nicarbon.cli.survey import NAME, clusters, files_of
 from nicarbon.digest import shared
 from nicarbon.grids import parse
+from nicarbon.series import summed
+from nicarbon.stage import stages
 from nicarbon.summary import summarise
 
 ASSUMED = Assumed(parse('30'), PUE(1.0, 'unset'))
@@ -235,3 +238,50 @@ def test_a_run_is_not_begun_with_a_trace_that_has_ended(tmp_path: Path) -> None:
     assert 'ends on 2025-01-01 04:00 UTC, before this run' in line
     assert done.returncode == 64
     assert not (tmp_path / 'it').exists()
+
+
+def test_a_folder_that_a_cluster_has_filled(tmp_path: Path) -> None:
+    """Two pipelines, two sessions, five hosts and 24 runs come out as one dataset."""
+    out, everything = tmp_path / 'out', []
+    tools = {'fs': stages('freesurfer')[:6], 'fast': stages('fastsurfer')[:3]}
+    for number in range(12):
+        for at, (tool, table) in enumerate(tools.items()):
+            subject, session = f'{number // 2 + 1:02d}', str(number % 2 + 1)
+            jobs, start = [], 10_000 * number + 5000 * at
+            for stage in table:
+                jobs.append(data.Job(subject, stage.key, start, 60 - 20 * at, session))
+                start += 61
+            host = data.HOST._replace(name=f'n{number % 3}' if at else f'm{number % 2}')
+            # Each job sees the host in its own time alone.
+            entries = data.Machine(jobs, host, f'{tool}{number:02d}').entries()
+            run = entries[-1]
+            kept = tuple(w for w in run.windows if w.stop > 1000 + jobs[0].start)
+            everything += [*entries[:-1], summed(run, kept)]
+    write(out, everything)
+    done = nicarbon('bids', str(out), 'group', '--grid', 'FR', cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = rows(out)
+    assert len(found) == 12 * 9
+    assert {row['host'] for row in found} == {'n0', 'n1', 'n2', 'm0', 'm1'}
+    whole = json.loads((out / 'group_carbon.json').read_text())
+    _, sharing = shared({'all': everything})
+    truth = sum(one.joules['reserved'] for one in sharing.shares)
+    assert whole['Energy']['Joules'] == pytest.approx(truth)
+    assert sum(float(row['energy']) for row in found) == pytest.approx(truth, rel=1e-5)
+    balances = whole['Balance']
+    assert len(balances) == 24
+    assert sum(one['NodesJoules'] for one in balances) == pytest.approx(truth)
+    page = (out / 'group_carbon.html').read_text()
+    assert 'median of 12 sessions' in page
+    for name in ('boamps', 'codecarbon', 'wfformat'):
+        assert f'download="group_desc-{name}_carbon.' in page
+    for subject in range(1, 7):
+        assert f'href="sub-{subject:02d}.html"' in page
+        assert (out / f'sub-{subject:02d}.html').exists()
+        for session in ('1', '2'):
+            table = (
+                out / f'sub-{subject:02d}/ses-{session}/sub-{subject:02d}_ses-{session}_carbon.tsv'
+            )
+            assert table.exists()
+    checked = subprocess.run([VALIDATOR, out], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
