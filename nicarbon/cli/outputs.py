@@ -159,7 +159,7 @@ def write_group(out_dir: Path, chosen: Chosen, *, group: bool, remake: Remake) -
             scaffold(out_dir)
         save_all(out_dir, made)
     # The dataset's page comes first: those of very many subjects take their time.
-    paths += [*(out_dir / name for name in made), *remade(found, chosen, remake)]
+    paths += [*(out_dir / name for name in made), *sorted(remade(found, chosen, remake))]
     if not dry_run:
         mark(out_dir, chosen)
     return Written(tuple(paths), dataset.total, dataset.kinds, pipeline)
