@@ -173,7 +173,8 @@ def _digests(out: Path, templates: list[Template], count: int) -> None:
         name, template = f'run{number:06d}', templates[number % PACES]
         folder = out / 'logs' / name
         (ledger,) = (folder / 'ledger').iterdir()
-        files = {ledger.name: (ledger.stat().st_size,)}
+        about = ledger.stat()
+        files = {ledger.name: (about.st_size, about.st_mtime_ns)}
         head = _named(json.dumps(template.head), number)
         told = json.loads(head) | {
             'nicarbon': __version__, 'files': {ledger.name: list(files[ledger.name])},

@@ -76,30 +76,34 @@ class Cohort:
             self.total,
             self.people(),
             self.kinds([stage.key for stage in pipeline]),
-            {tool: own for tool, own in self.by_tool(pipeline).items() if tool},
+            self.by_tool(pipeline),
             self.failures(),
             self.scans,
         )
 
-    def by_tool(self, pipeline: Iterable[Stage]) -> dict[str, list[Summary]]:
+    def by_tool(
+        self, pipeline: Iterable[Stage], *, nobody: bool = False
+    ) -> dict[str, list[Summary]]:
         """One for each session, by the tool that stages are of.
 
         Parameters
         ----------
         pipeline : iterable of Stage
+        nobody : bool
+            Whether stages count that belong to no subject, and with an empty name such as are
+            of no tool.
 
         Returns
         -------
         dict of {str : list of Summary}
-            With an empty name what is of none; there stages may belong to nobody.
         """
         stages: dict[str, list[str]] = defaultdict(list)
         for stage in pipeline:
             stages[stage.tool].append(stage.key)
         known = {key for keys in stages.values() for key in keys}
-        found = {tool: self.sessions(keys) for tool, keys in stages.items()}
-        others = self.stages - known
-        return found | ({'': self.sessions(others, nobody=True)} if others else {})
+        if nobody and self.stages - known:
+            stages[''] = list(self.stages - known)
+        return {tool: self.sessions(keys, nobody=nobody) for tool, keys in stages.items()}
 
     @property
     def scans(self) -> int:
@@ -237,13 +241,14 @@ class Parts:
             self._lost.append(lost.select(names).head(FAILURES))
 
     @property
-    def period(self) -> tuple[datetime, datetime]:
-        """From the first start to the last end of rows :func:`with_means`; now, without any."""
-        ends = self._ends or [datetime.now(timezone.utc).timestamp()]
-        first, last = (
-            datetime.fromtimestamp(each, timezone.utc) for each in (min(ends), max(ends))
+    def period(self) -> tuple[datetime, datetime] | None:
+        """From the first start to the last end of rows :func:`with_means`; None without any."""
+        if not self._ends:
+            return None
+        first, last = min(self._ends), max(self._ends)
+        return datetime.fromtimestamp(first, timezone.utc), datetime.fromtimestamp(
+            last, timezone.utc
         )
-        return first, last
 
     def cohort(
         self,

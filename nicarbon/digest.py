@@ -31,7 +31,7 @@ from .sights import Sight, merged, sight
 from .split import mean
 
 __all__ = ['COLUMNS', 'DIGEST_VERSION', 'KINDS', 'TIERS', 'Digest', 'Span', 'digests', 'key_of']
-__all__ += ['shared', 'spans_of']
+__all__ += ['distinct', 'shared', 'spans_of']
 
 DIGEST_VERSION = 1
 """Raised whenever a column changes, or joules are shared in another way."""
@@ -97,6 +97,8 @@ class Digest:
         What could not be read.
     key : str
         Of what it was made, see :func:`key_of`; empty where that may still change.
+    links : tuple of (str, str)
+        Ids of its runs, and inside which run each was started.
     hosts : tuple of Host
         Machines that its folder describes.
     versions : mapping of {str : str}
@@ -112,6 +114,7 @@ class Digest:
     subjects: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     key: str = ''
+    links: tuple[tuple[str, str], ...] = ()
     hosts: tuple[Host, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -136,6 +139,7 @@ class Digest:
             'key': self.key,
             'spans': self.spans,
             'subjects': self.subjects,
+            'links': self.links,
             'runs': [to_line(run) for run in self.runs],
             'balances': [asdict(balance) for balance in self.balances],
             'sights': self.sights,
@@ -169,6 +173,7 @@ class Digest:
             tuple(head['subjects']),
             tuple(head['warnings']),
             head['key'],
+            tuple((run_id, node) for run_id, node in head['links']),
             tuple(read_host(host) for host in head['hosts']),
             head['versions'],
         )
@@ -219,6 +224,34 @@ def shared(ledgers: Mapping[str, Sequence[Entry]]) -> tuple[list[Entry], Sharing
     return entries, share(entries)
 
 
+def distinct(
+    ledgers: Mapping[str, Sequence[Entry]],
+) -> tuple[dict[str, list[Entry]], dict[str, list[str]]]:
+    """Entries that are in several folders once, in the first: somebody has copied a run.
+
+    Parameters
+    ----------
+    ledgers : mapping of {str : sequence of Entry}
+
+    Returns
+    -------
+    dict of {str : list of Entry}
+    dict of {str : list of str}
+        By folder a line on what was passed over.
+    """
+    seen: set[str] = set()
+    kept: dict[str, list[Entry]] = {}
+    warnings: dict[str, list[str]] = {}
+    for name in sorted(ledgers):
+        own = ledgers[name]
+        kept[name] = [entry for entry in own if entry.entry_id not in seen]
+        if len(kept[name]) < len(own):
+            told = f'{len(own) - len(kept[name])} of its entries are in another folder too'
+            warnings[name] = [f'logs/{name}: {told}, and were passed over here']
+        seen.update(entry.entry_id for entry in own)
+    return kept, warnings
+
+
 def digests(
     ledgers: Mapping[str, Sequence[Entry]],
     sharing: Sharing,
@@ -247,8 +280,7 @@ def digests(
     for one in sharing.shares:
         # What was cut into pieces has their number after the last dot.
         entry_id = one.entry.entry_id
-        head, dash, tail = entry_id.rpartition('-')
-        known = entry_id if entry_id in folder_of else head + dash + tail.partition('.')[0]
+        known = entry_id if entry_id in folder_of else entry_id.rpartition('.')[0]
         shares[folder_of[known]].append(one)
     places = {
         (run.run_id, run.host): name
@@ -399,4 +431,7 @@ def _cell(value: str | float | None) -> str:
         return ''
     # A tab or line break inside a cell would shift the table, so cells have none.
     # Monotonic clocks run for months, in microseconds.
-    return f'{value:.15g}' if isinstance(value, (float, int)) else ' '.join(value.split())
+    if isinstance(value, (float, int)):
+        return f'{value:.15g}'
+    # Half a character, as names of files may hold, is in no table.
+    return ' '.join(value.split()).encode('utf-8', 'replace').decode()

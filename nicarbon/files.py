@@ -45,10 +45,11 @@ def save(path: Path, text: str, *, mode: int | None = None) -> None:
     OSError
         When it cannot be written; the file is as it was before.
     """
-    draft = path.with_name(f'.{path.name}.{os.getpid()}')
+    # Many hosts may write to one folder.
+    draft = path.with_name(f'.{path.name}.{os.uname().nodename}.{os.getpid()}')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, 'utf-8')
+        draft.write_text(text, 'utf-8', errors='replace')
         if mode is not None:
             draft.chmod(mode)
         draft.replace(path)

@@ -75,7 +75,8 @@ def _unused(by_stage: bool) -> list[Expr]:  # noqa: FBT001
     idle, u_rel = pl.col('energy_idle_cores'), pl.col('u_idle_cores')
     seen = idle.is_not_null()
     memory, peak = pl.col('reserved_memory'), pl.col('peak_memory')
-    told = memory.is_not_null() & peak.is_not_null()
+    kept = memory.is_not_null() & (memory > 0)
+    told = kept & peak.is_not_null()
     return [
         pl.len().alias('count'),
         (reserved * seconds).sum().alias('reserved'),
@@ -86,7 +87,7 @@ def _unused(by_stage: bool) -> list[Expr]:  # noqa: FBT001
         # By the grain of clocks, a whole core less may be more than what was unused.
         *three('spare', idle * pl.min_horizontal(freed, unused), u_rel, seen, by_stage),
         told.sum().alias('memory_known'),
-        memory.is_not_null().sum().alias('memory_count'),
+        kept.sum().alias('memory_count'),
         (memory * seconds).filter(told).sum().alias('memory_reserved'),
         (pl.min_horizontal(memory, peak) * seconds).filter(told).sum().alias('memory_peak'),
     ]
@@ -154,9 +155,8 @@ def _commonest(rows: DataFrame) -> tuple[str, int]:
     import polars as pl
 
     found = (
-        rows.group_by(
-            pl.col('error').str.replace_all(r'\d+', '#').alias('like'), maintain_order=True
-        )
+        rows.filter(pl.col('error') != '')
+        .group_by(pl.col('error').str.replace_all(r'\d+', '#').alias('like'), maintain_order=True)
         .agg(pl.col('error').first(), pl.len().alias('count'))
         .sort('count', descending=True, maintain_order=True)
     )

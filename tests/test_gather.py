@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
+import threading
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -15,10 +17,13 @@ from command import VALIDATOR, nicarbon
 
 from nicarbon import ledger
 from nicarbon.account import PUE
+from nicarbon.cli import outputs
 from nicarbon.cli.assumed import Assumed
+from nicarbon.cli.choice import choose
 from nicarbon.cli.gather import _make, load, pool, survey
 from nicarbon.cli.survey import NAME, clusters, files_of
 from nicarbon.digest import shared
+from nicarbon.entry import Part
 from nicarbon.grids import parse
 from nicarbon.series import summed
 from nicarbon.stage import stages
@@ -285,3 +290,127 @@ def test_a_folder_that_a_cluster_has_filled(tmp_path: Path) -> None:
             assert table.exists()
     checked = subprocess.run([VALIDATOR, out], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout
+
+
+class TestOddFolders:
+    def test_a_run_that_was_copied_counts_once_and_is_said_to_be(self, tmp_path: Path) -> None:
+        first = run('a', '01', 0)
+        out = write(tmp_path, first)
+        before = joules(out)
+        shutil.copytree(out / 'logs/a', out / 'logs/a-copy')
+        assert joules(out) == pytest.approx(before)
+        gathered = load(survey(out), ASSUMED)
+        assert gathered.cohort.total.count == 9
+        assert 'logs/a-copy: 10 of its entries are in another folder too' in gathered.warnings[0]
+
+    def test_a_ledger_that_was_edited_is_read_again(self, tmp_path: Path) -> None:
+        out = write(tmp_path, run('a', '01', 0))
+        survey(out)
+        (path,) = (out / 'logs/a/ledger').iterdir()
+        path.write_text(path.read_text().replace('"subject":"01"', '"subject":"07"'))
+        assert [one.subject for one in load(survey(out), ASSUMED).cohort.people()] == ['07']
+
+    def test_ids_may_hold_dots(self, tmp_path: Path) -> None:
+        entries = [
+            one._replace(
+                entry_id=f'{one.entry_id}.a',
+                parts=(Part('x', one.windows[0].start, 1.0),) if one.kind == 'node' else (),
+            )
+            for one in run('a', '01', 0)
+        ]
+        assert joules(write(tmp_path, entries)) == pytest.approx(at_once(run('a', '01', 0)))
+
+    def test_a_folder_may_have_another_name_than_its_run(self, tmp_path: Path) -> None:
+        out = tmp_path / 'out'
+        for entry in run('a', '01', 0):
+            ledger.append(out / 'logs/renamed/ledger', entry)
+        (out / 'logs/renamed/crash-1.txt').write_text('it broke in sub_01_')
+        done = nicarbon('account', str(out), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert 'it broke in sub_01_' in (out / 'sub-01.html').read_text()
+        page = (out / 'group_carbon.html').read_text()
+        assert 'it broke' in page
+        assert '9 stages in' in page  # In the description of the timeline.
+
+    def test_a_program_killed_at_once_holds_the_run_inside_it(self, tmp_path: Path) -> None:
+        inner = [
+            one._replace(node='outer') if one.kind == 'run' else one for one in run('a', '01', 0)
+        ]
+        around = inner[-1]._replace(
+            run_id='outer', node='', windows=(), entry_id='node01-outer-1-1', outcome='killed'
+        )
+        command = around._replace(kind='command', entry_id='node01-outer-1-2')
+        out = write(tmp_path, inner, [around, command])
+        assert survey(out).clusters == [('a', 'outer')]
+
+    @pytest.mark.parametrize('changes', [{'subject': '../x'}, {'session': 'a b'}])
+    def test_a_label_that_is_none_writes_nothing(self, tmp_path: Path, changes) -> None:
+        out = tmp_path / 'out'
+        write(out, [one._replace(**changes) for one in run('a', '01', 0)])
+        done = nicarbon('account', str(out), cwd=tmp_path)
+        assert done.returncode == 64
+        assert len(done.stderr.strip().splitlines()) == 1
+        assert {path.name for path in out.iterdir()} == {'logs'}
+
+    def test_half_a_character_stops_nobody(self, tmp_path: Path) -> None:
+        out = tmp_path / 'out'
+        write(out, [one._replace(error='x\udcff', outcome='failed') for one in run('a', '01', 0)])
+        done = nicarbon('account', str(out), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert {row['error'] for row in rows(out)} == {'x?'}
+
+    def test_nothing_under_a_trace_is_nothing(self, tmp_path: Path) -> None:
+        trace(tmp_path / 'grid.csv', datetime(2025, 1, 1, tzinfo=timezone.utc), 4)
+        (tmp_path / 'out/logs/a/ledger').mkdir(parents=True)
+        done = nicarbon('account', 'out', '--grid', 'grid.csv', cwd=tmp_path)
+        assert done.returncode == 66
+        assert 'no carbon-aware node was run' in done.stderr
+
+    def test_files_that_go_while_one_looks(self, tmp_path: Path) -> None:
+        out = write(tmp_path, run('a', '01', 0))
+        part = out / 'logs/a/ledger/x.part'
+        stop = threading.Event()
+
+        def come_and_go() -> None:
+            while not stop.is_set():
+                part.touch()
+                part.unlink()
+
+        thread = threading.Thread(target=come_and_go)
+        thread.start()
+        try:
+            for _ in range(2000):
+                assert files_of(out, 'a')
+        finally:
+            stop.set()
+            thread.join()
+
+
+def test_participants_of_other_assumptions_make_all_pages_old(tmp_path: Path) -> None:
+    """One job of an array was given another grid: the group's own makes all pages alike."""
+    other = data.HOST._replace(name='other')
+    out = write(tmp_path / 'out', run('a', '01', 0), run('b', '02', 0, other))
+    assert nicarbon('account', str(out), '--grid', '10', cwd=tmp_path).returncode == 0
+    outputs.write(out, choose({'grid': '1000'}, {}), {'02'})
+    assert nicarbon('bids', str(out), 'group', '--grid', '1000', cwd=tmp_path).returncode == 0
+    for subject in ('01', '02'):
+        said = json.loads((out / f'sub-{subject}/sub-{subject}_carbon.json').read_text())
+        assert said['Footprint']['Intensity']['GPerKwh'] == 1000
+
+
+def test_a_trace_that_was_edited_makes_all_pages_old(tmp_path: Path) -> None:
+    out = write(tmp_path / 'out', data.pair())
+    file = trace(tmp_path / 'grid.csv', datetime(2026, 8, 15, 11, tzinfo=timezone.utc), 4)
+    words = ('bids', str(out), 'group', '--grid', 'grid.csv')
+    assert nicarbon(*words, cwd=tmp_path).returncode == 0
+    file.write_text(file.read_text().replace(',450', ',900'))
+    before = (out / 'sub-01.html').read_text()
+    assert nicarbon(*words, cwd=tmp_path).returncode == 0
+    assert (out / 'sub-01.html').read_text() != before
+
+
+def test_an_estimate_from_work_that_belongs_to_nobody(tmp_path: Path) -> None:
+    write(tmp_path / 'out', [one._replace(subject='') for one in data.pair()])
+    done = nicarbon('estimate', '--scans', '10', '--from', 'out', '--grid', 'FR', cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert 'structural' in done.stdout

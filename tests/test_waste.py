@@ -285,3 +285,20 @@ def test_what_was_tried_again_is_said_beside_what_was_lost() -> None:
     said = repeated_sentence(made)
     assert said.startswith('1 attempt that failed was followed by another try of the same (')
     assert repeated_sentence(repeats(cohort(crowd(2)))) == ''
+
+
+def test_no_memory_reserved_is_no_part_of_any() -> None:
+    made = found(Job('01', 'n4', 0, 100, memory=0.0, peak=1.0))
+    assert made.kinds[0].memory.count == 0
+    assert unused_table(made, cohort(crowd(2)).total.footprint, {}) is not None
+
+
+def test_who_says_nothing_is_not_the_commonest() -> None:
+    jobs = [
+        tried('01', 0, 'killed'),
+        tried('01', 100, 'killed'),
+        tried('01', 200, error='ValueError: the mesh is open'),
+        tried('01', 300, 'ran'),
+    ]
+    made = repeats(cohort(Machine(jobs).entries()))
+    assert (made.count, made.error) == (3, 'ValueError: the mesh is open')

@@ -112,6 +112,8 @@ def _period(entries: Iterable[Entry]) -> tuple[datetime, datetime]:
     starts, stops = [], []
     for entry in entries:
         started = datetime.fromisoformat(entry.started)
+        if started.tzinfo is None:
+            started = started.replace(tzinfo=timezone.utc)
         starts.append(started)
         stops.append(started + timedelta(seconds=entry.seconds + entry.suspended_seconds))
     now = datetime.now(timezone.utc)

@@ -29,7 +29,6 @@ CRASHES = 20
 
 def of_facts(facts: Facts, chosen: Chosen, assumed: Assumed) -> Context:
     """Of pages of subjects, from the ledgers of their runs."""
-    runs = sorted({entry.run_id for entry in facts.entries})
     return _context(
         chosen,
         assumed,
@@ -38,7 +37,9 @@ def of_facts(facts: Facts, chosen: Chosen, assumed: Assumed) -> Context:
         balances=facts.sharing.balances,
         warnings=facts.warnings,
         crashes=_read_crashes(
-            path for run in runs for path in sorted(facts.out_dir.glob(f'logs/{run}/crash-*.txt'))
+            path
+            for name in facts.folders
+            for path in sorted(facts.out_dir.glob(f'logs/{name}/crash-*.txt'))
         ),
         pipeline=facts.pipeline,
         versions=facts.versions,

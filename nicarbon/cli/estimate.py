@@ -245,7 +245,7 @@ def _own(out_dir: Path, grid: Intensity) -> Iterator[ScanCost]:
     found = survey(out_dir, tell=Progress(sys.stderr))
     gathered = load(found, Assumed(Constant(grid.g_per_kwh), PUE(1.0, 'unset')))
     pipeline = known_pipeline(gathered.cohort.stages, gathered.versions)
-    for tool, sessions in gathered.cohort.by_tool(pipeline).items():
+    for tool, sessions in gathered.cohort.by_tool(pipeline, nobody=True).items():
         for cost in by_processor(tool or 'other nodes', sessions):
             alike = {
                 (one.subject, one.session)

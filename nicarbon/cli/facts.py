@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .. import ledger
 from ..cputime import is_running
-from ..digest import shared
+from ..digest import distinct, shared
 from ..entry import Entry
 from ..host import Host, boot_id
 from ..host import read as read_host
@@ -35,6 +35,7 @@ class Facts:
     sharing: Sharing
     hosts: tuple[Host, ...]
     warnings: tuple[str, ...]
+    folders: tuple[str, ...] = ()
 
     @property
     def runs(self) -> tuple[Entry, ...]:
@@ -44,7 +45,7 @@ class Facts:
     @property
     def versions(self) -> tuple[tuple[str, str], ...]:
         """Packages and programs that did the work."""
-        return versions(self.out_dir, {entry.run_id for entry in self.entries})
+        return versions(self.out_dir, self.folders)
 
     @property
     def pipeline(self) -> tuple[Stage, ...]:
@@ -82,8 +83,11 @@ def read(out_dir: Path, names: Iterable[str]) -> Facts:
         found, passed_over = hosts_of(log_dir)
         hosts |= {host.name: host for host in found}
         warnings += [*unread, *passed_over]
+    ledgers, twice = distinct(ledgers)
+    warnings += [line for own in twice.values() for line in own]
     entries, sharing = shared(ledgers)
-    return Facts(out_dir, tuple(entries), sharing, tuple(hosts.values()), tuple(warnings))
+    told = tuple(entries), sharing, tuple(hosts.values()), tuple(warnings)
+    return Facts(out_dir, *told, tuple(sorted(ledgers)))
 
 
 def hosts_of(log_dir: Path) -> tuple[tuple[Host, ...], tuple[str, ...]]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from .. import __version__, ledger
 from ..cohort import Cohort, Parts
 from ..columns import accounted, frame, with_means
-from ..digest import Digest, digests, key_of, shared
+from ..digest import Digest, digests, distinct, key_of, shared, spans_of
 from ..entry import Entry
 from ..errors import InputError
 from ..files import save
@@ -110,11 +110,12 @@ def survey(out_dir: Path, *, keep: bool = True, tell: Tell = lambda _done, _all:
     made = _made(out_dir, fresh, files, keep, tell)
     about = {name: one for name, one in found.items() if one is not None}
     about |= {name: one for name, (one, _) in made.items()}
-    together = clusters({name: about[name].spans for name in names})
+    together = clusters({name: about[name].places for name in names})
+    once = set(fresh)
     stale = [
         cluster
         for cluster in together
-        if not is_good(cluster, about, files) and cluster not in set(fresh)
+        if not is_good(cluster, about, files) and cluster not in once
     ]
     again = _made(out_dir, stale, files, keep, tell)
     about |= {name: one for name, (one, _) in again.items()}
@@ -168,7 +169,7 @@ def _make(task: tuple[Path, list[_Cluster], bool]) -> _Made:
                     text = None
                 except OSError:
                     pass  # Somebody else's folder, or a full disk: it is worked out again.
-            head = Known(digest.key, digest.spans, frozenset(digest.subjects))
+            head = Known(digest.key, digest.spans, frozenset(digest.subjects), digest.links)
             made[name] = head, text
     return made
 
@@ -190,6 +191,9 @@ def _digests(
     for name in cluster:
         folder = out_dir / 'logs' / name / 'ledger'
         ledgers[name], warnings[name] = ledger.read(folder, running=running)
+    whole = ledgers
+    ledgers, twice = distinct(ledgers)
+    warnings = {name: [*own, *twice.get(name, ())] for name, own in warnings.items()}
     _, sharing = shared(ledgers)
     # What is at work now will be something else in a moment.
     key = '' if at_work else key_of(files)
@@ -197,8 +201,15 @@ def _digests(
     for name, one in found.items():
         log_dir = out_dir / 'logs' / name
         hosts, unread = hosts_of(log_dir)
+        # Where it was is said of all that it holds, also of what another folder has too.
+        links = [(entry.run_id, entry.node) for entry in whole[name] if entry.kind == 'run']
         found[name] = replace(
-            one, hosts=hosts, versions=told(log_dir), warnings=(*one.warnings, *unread)
+            one,
+            spans=spans_of(whole[name]),
+            links=tuple(dict.fromkeys(links)),
+            hosts=hosts,
+            versions=told(log_dir),
+            warnings=(*one.warnings, *unread),
         )
     return found
 
@@ -218,6 +229,8 @@ class Gathered:
     versions : mapping of {str : str}
         Each name once, newest first.
     warnings : tuple of str
+    folders : mapping of {(str, str) : str}
+        By id and host of a run the folder that it is in.
     """
 
     cohort: Cohort
@@ -226,6 +239,7 @@ class Gathered:
     hosts: tuple[Host, ...]
     versions: Mapping[str, str]
     warnings: tuple[str, ...]
+    folders: Mapping[tuple[str, str], str]
 
 
 def load(
@@ -251,15 +265,15 @@ def load(
     means, pue = assumed.means, assumed.pue
     grid = assumed.over(()) if means is None else None
     for batch in _batches(found):
-        for one in batch:
-            whole.add(one)
-        rows = frame(''.join(one.rows for one in batch))
+        for name, one in batch:
+            whole.add(name, one)
+        rows = frame(''.join(one.rows for _, one in batch))
         rows = rows if means is None else with_means(rows, means)
         if each is not None:
             each(accounted(rows, grid, pue))
         parts.add(rows)
     if grid is None:
-        grid = assumed.grid.over(*parts.period)
+        grid = assumed.grid.over(*parts.period) if parts.period else assumed.grid.whole()
     return Gathered(
         parts.cohort(grid, pue, whole.sights, whole.weights),
         tuple(whole.runs),
@@ -267,6 +281,7 @@ def load(
         tuple(whole.hosts.values()),
         whole.versions,
         tuple(whole.warnings),
+        whole.folders,
     )
 
 
@@ -285,13 +300,13 @@ def tables(found: Survey, assumed: Assumed) -> Iterator[DataFrame]:
     """
     grid = assumed.over(()) if assumed.means is None else None
     for batch in _batches(found):
-        rows = frame(''.join(one.rows for one in batch))
+        rows = frame(''.join(one.rows for _, one in batch))
         rows = rows if assumed.means is None else with_means(rows, assumed.means)
         yield accounted(rows, grid, assumed.pue)
 
 
-def _batches(found: Survey) -> Iterator[list[Digest]]:
-    read = (Digest.read(found.text(name)) for name in found.about)
+def _batches(found: Survey) -> Iterator[list[tuple[str, Digest]]]:
+    read = ((name, Digest.read(found.text(name))) for name in found.about)
     yield from iter(lambda: list(islice(read, BATCH)), [])
 
 
@@ -306,14 +321,16 @@ class _Whole:
     hosts: dict[str, Host] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    folders: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    def add(self, one: Digest) -> None:
+    def add(self, name: str, one: Digest) -> None:
+        self.folders |= {(run.run_id, run.host): name for run in one.runs}
         self.runs += one.runs
         self.balances += one.balances
         self.sights = list(merged([*self.sights, *one.sights]))
-        for name, (joules, weighted) in one.weights.items():
-            known_joules, known_weighted = self.weights.get(name, (0.0, 0.0))
-            self.weights[name] = known_joules + joules, known_weighted + weighted
+        for component, (joules, weighted) in one.weights.items():
+            known_joules, known_weighted = self.weights.get(component, (0.0, 0.0))
+            self.weights[component] = known_joules + joules, known_weighted + weighted
         self.hosts |= {host.name: host for host in one.hosts}
         # Digests come oldest first.
         self.versions = {**self.versions, **one.versions}

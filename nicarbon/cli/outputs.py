@@ -34,10 +34,10 @@ from .contexts import of_all, of_facts
 from .export import about
 from .facts import known_pipeline, read
 from .gather import Gathered, Survey, load, survey, tables
-from .remake import Remake, mark, remade
+from .remake import Remake, mark, remade, unmark
 from .saving import draft, save, save_all
 from .screen import Progress
-from .subjects import as_json, sidecar_of, subject_files
+from .subjects import as_json, check_labels, sidecar_of, subject_files
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -101,10 +101,13 @@ def write(out_dir: Path, chosen: Chosen, subjects: Iterable[str]) -> Written:
     made = subject_files(facts, wanted, context, assumed)
     shares = [one for one in facts.sharing.shares if one.entry.subject in wanted]
     total = summarise(shares, assumed.over(facts.entries), assumed.pue, at=assumed.at)
-    made |= _citation(total, context)
+    everybody = {subject for about in found.about.values() for subject in about.subjects}
+    # Jobs side by side each know a part; the text is of all, or better than none.
+    if everybody <= wanted or not (out_dir / 'logs' / 'CITATION.md').exists():
+        made |= _citation(total, context)
     if not dry_run:
+        unmark(out_dir, chosen)
         save_all(out_dir, made)
-        mark(out_dir, chosen)
     paths = tuple(out_dir / name for name in made)
     return Written(paths, total, kinds(total, context.titles), context.pipeline)
 
@@ -139,6 +142,7 @@ def write_group(out_dir: Path, chosen: Chosen, *, group: bool, remake: Remake) -
     assumed = Assumed.of(chosen.options)
     with _table(out_dir) if group and not dry_run else nullcontext() as table:
         gathered = load(found, assumed, each=None if table is None else partial(_append, table))
+        check_labels(gathered.cohort)
         if gathered.cohort.table.is_empty():
             raise InputError(
                 f'{out_dir}: no carbon-aware node was run; make nodes aware with '
@@ -152,7 +156,7 @@ def write_group(out_dir: Path, chosen: Chosen, *, group: bool, remake: Remake) -
     if group:
         exported = _exported(found, gathered, assumed)
         told = known_of(gathered, dataset, pipeline, assumed)
-        made |= exported | _group_files(found, told, context, exported)
+        made |= exported | _group_files(found, gathered, told, context, exported)
         paths.append(out_dir / 'group_carbon.tsv')
     if not dry_run:
         if not (out_dir / 'dataset_description.json').exists():
@@ -208,7 +212,11 @@ def _exported(found: Survey, gathered: Gathered, assumed: Assumed) -> dict[Path,
 
 
 def _group_files(
-    found: Survey, told: Known, context: Context, exported: Mapping[Path, str]
+    found: Survey,
+    gathered: Gathered,
+    told: Known,
+    context: Context,
+    exported: Mapping[Path, str],
 ) -> dict[Path, str]:
     dataset = told.dataset
     description = as_json(sidecar_of(dataset.total, context, []))
@@ -218,7 +226,7 @@ def _group_files(
         'group_carbon.json': Download.of(description),
     } | {path.name: Download.of(text) for path, text in exported.items()}
     drawn = largest(context.runs)
-    names = {run.run_id for run in drawn}
+    names = {gathered.folders[run.run_id, run.host] for run in drawn}
     beside = {
         name for cluster in found.clusters if names.intersection(cluster) for name in cluster
     }

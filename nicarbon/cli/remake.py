@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import sys
 from collections import defaultdict
@@ -20,7 +22,7 @@ from .saving import save, save_all
 from .screen import Progress
 from .subjects import as_json, subject_files
 
-__all__ = ['Remake', 'mark', 'remade']
+__all__ = ['Remake', 'mark', 'remade', 'unmark']
 
 MARK = 'accounted.json'
 """In ``logs``: with what the subjects' pages were made."""
@@ -36,6 +38,8 @@ def remade(found: Survey, chosen: Chosen, remake: Remake) -> Iterator[Path]:
     todo = _everybody(found)
     if remake == 'stale' and _marked(found.out_dir) == _assumptions(chosen):
         todo = _stale(found, todo)
+    elif not chosen.options.dry_run:
+        unmark(found.out_dir, chosen)
     tasks = [(found.out_dir, chosen, *each) for each in _together(found, todo)]
     tell = Progress(sys.stderr, 'subjects', 'files written')
     done = 0
@@ -67,6 +71,8 @@ def _stale(found: Survey, runs: Mapping[str, list[str]]) -> dict[str, list[str]]
             return 0.0
 
     known = {name: changed(found.path(name)) or float('inf') for name in found.about}
+    # Worked out now, and not saved: nobody knows since when it holds.
+    known |= dict.fromkeys(found.unsaved, float('inf'))
     return {
         subject: own
         for subject, own in runs.items()
@@ -93,9 +99,10 @@ def _together(
             if left.pop(subject, None) is None:
                 continue
             subjects.add(subject)
-            for name in {each for own in todo[subject] for each in beside[own]} - names:
-                names.add(name)
-                waiting += of_run[name] - subjects
+            for run in todo[subject]:
+                if run not in names:
+                    names.update(beside[run])
+                    waiting += {each for name in beside[run] for each in of_run[name]} - subjects
         yield frozenset(subjects), frozenset(names)
 
 
@@ -109,8 +116,11 @@ def _write_some(task: tuple[Path, Chosen, frozenset[str], frozenset[str]]) -> li
 
 
 def _assumptions(chosen: Chosen) -> dict[str, Any]:
-    options = chosen.options
-    return {'nicarbon': __version__, 'grid': options.grid, 'pue': options.pue}
+    options, trace = chosen.options, None
+    if options.grid is not None and Path(options.grid).is_file():
+        trace = hashlib.sha256(Path(options.grid).read_bytes()).hexdigest()
+    told = {'nicarbon': __version__, 'grid': options.grid, 'pue': options.pue}
+    return told if trace is None else told | {'trace': trace}
 
 
 def _marked(out_dir: Path) -> dict[str, Any] | None:
@@ -123,5 +133,14 @@ def _marked(out_dir: Path) -> dict[str, Any] | None:
 
 
 def mark(out_dir: Path, chosen: Chosen) -> None:
-    """Note with what the subjects' pages were made."""
+    """Note with what all subjects' pages were made."""
     save(out_dir / 'logs' / MARK, as_json(_assumptions(chosen)))
+
+
+def unmark(out_dir: Path, chosen: Chosen) -> None:
+    """Some pages are about to be made: where others were made otherwise, nobody says of all."""
+    if _marked(out_dir) != _assumptions(chosen):
+        with contextlib.suppress(OSError):
+            (out_dir / 'logs' / MARK).unlink()
+        if not any(out_dir.glob('sub-*.html')):
+            mark(out_dir, chosen)

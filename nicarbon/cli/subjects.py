@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__, bids, sidecar
+from ..cohort import Cohort
 from ..complexity import Network
 from ..entity import label
 from ..report import figures
@@ -19,7 +20,7 @@ from .assumed import Assumed
 from .counted import of_stages
 from .facts import Facts, by_session
 
-__all__ = ['as_json', 'sidecar_of', 'subject_files', 'summaries']
+__all__ = ['as_json', 'check_labels', 'sidecar_of', 'subject_files', 'summaries']
 
 
 def summaries(facts: Facts, assumed: Assumed) -> dict[str, list[Summary]]:
@@ -52,6 +53,20 @@ def summaries(facts: Facts, assumed: Assumed) -> dict[str, list[Summary]]:
         )
         grouped[label(subject, 'sub')].append(one)
     return dict(grouped)
+
+
+def check_labels(cohort: Cohort) -> None:
+    """Refuse labels that BIDS does not know: they become paths.
+
+    Raises
+    ------
+    InputError
+        Names the first.
+    """
+    for name, key in (('subject', 'sub'), ('session', 'ses')):
+        for value in cohort.table[name].unique().sort().to_list():
+            if value:
+                label(value, key)
 
 
 def subject_files(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections import defaultdict
@@ -19,16 +20,28 @@ NAME = 'shares.tsv'
 """Of a digest, in ``logs/<run_id>``."""
 
 Files = Mapping[str, tuple[int, ...]]
-"""Names of ledger files, and how large they are; of checkpoints also when they changed."""
+"""Names of ledger files, how large they are, and when they changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the head of a digest says, without its rows."""
+    """What the head of a digest says, without its rows.
+
+    ``links`` are the ids of its runs, and inside which run each was started.
+    """
 
     key: str
     spans: tuple[Span, ...]
     subjects: frozenset[str]
+    links: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def places(self) -> tuple[Span, ...]:
+        """Its spans, and one for each run that it is or was started inside: these meet there,
+        also where one was killed before anybody saw when it was.
+        """
+        names = {name for link in self.links for name in link if name}
+        return (*self.spans, *(('', name, 0.0, 1.0) for name in sorted(names)))
 
 
 def runs(out_dir: Path) -> list[str]:
@@ -46,11 +59,11 @@ def files_of(out_dir: Path, name: str) -> Files:
     found: dict[str, tuple[int, ...]] = {}
     with os.scandir(f'{out_dir}/logs/{name}/ledger') as entries:
         for one in entries:
-            if one.name.endswith('.jsonl'):
-                found[one.name] = (one.stat().st_size,)
-            elif one.name.endswith('.part'):
-                about = one.stat()
-                found[one.name] = about.st_size, about.st_mtime_ns
+            if one.name.endswith(('.jsonl', '.part')):
+                # A checkpoint goes when its work has ended.
+                with contextlib.suppress(FileNotFoundError):
+                    about = one.stat()
+                    found[one.name] = about.st_size, about.st_mtime_ns
     return found
 
 
@@ -63,12 +76,15 @@ def known(out_dir: Path, name: str, files: Files) -> Known | None:
         if (head['v'], head['nicarbon']) != (DIGEST_VERSION, __version__) or not same:
             return None
         spans = tuple((host, boot, start, stop) for host, boot, start, stop in head['spans'])
-        return Known(head['key'], spans, frozenset(head['subjects']))
+        links = tuple((run_id, node) for run_id, node in head['links'])
+        return Known(head['key'], spans, frozenset(head['subjects']), links)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # Whatever is wrong with it, it is made again.
 
 
-def clusters(spans: Mapping[str, Iterable[Span]]) -> list[tuple[str, ...]]:
+def clusters(
+    spans: Mapping[str, Iterable[Span]],
+) -> list[tuple[str, ...]]:
     """Runs that were on the same host at the same time, gathered.
 
     Parameters

@@ -7,7 +7,7 @@ from itertools import groupby
 from ..account import PUE, Intensity
 from ..charge import is_gpu
 from ..quantity import carbon, energy
-from ..sights import Sight
+from ..sights import Sight, merged, sight
 from ..summary import Summary
 from .components import component_name
 from .context import Context
@@ -122,7 +122,7 @@ def _programs(context: Context, tools: set[str]) -> list[str]:
 
 def _carbon(total: Summary, context: Context) -> str:
     footprint = total.footprint
-    parts = [_hosts(context), *_meters(total), _POLICY]
+    parts = [_hosts(context), *_meters(total, context), _POLICY]
     if any(map(is_gpu, total.components)):
         parts.append(_GPU_POLICY)
     parts += [_idle(total), _gaps(total)]
@@ -155,9 +155,15 @@ def _hosts(context: Context) -> str:
     return f'Computation ran on {"; ".join(counted)}.'
 
 
-def _meters(total: Summary) -> list[str]:
+def _meters(total: Summary, context: Context) -> list[str]:
     """One sentence for each way in which a component was seen, and one for those not seen."""
-    sights = [one for one in total.sights if one.seen]
+    runs = (sight(reading) for run in context.runs for reading in run.readings)
+    # What the runs saw is charged to stages that saw nothing themselves.
+    sights = [
+        one
+        for one in merged([*total.sights, *runs])
+        if one.seen and one.component in total.components
+    ]
     known = {(one.component, one.method, one.tier, one.u_rel): one for one in sights}
     sentences = [_meter(one) for _, one in sorted(known.items())]
     seen = {one.component.partition(':')[0] for one in sights}
@@ -171,30 +177,30 @@ def _meters(total: Summary) -> list[str]:
     return sentences
 
 
-def _meter(sight: Sight) -> str:
+def _meter(seen: Sight) -> str:
     how = {'measured': 'was measured', 'modelled': 'was modelled', 'assumed': 'was assumed'}
-    name = component_name(sight.component)
+    name = component_name(seen.component)
     name = name[:1].upper() + name[1:]
-    known = f', known within a factor of {sight.u_rel:g} at 95 %' if sight.u_rel > 1 else ''
-    return f'{name} energy {how[sight.tier]} (`{sight.method}`{known}).'
+    known = f', known within a factor of {seen.u_rel:g} at 95 %' if seen.u_rel > 1 else ''
+    return f'{name} energy {how[seen.tier]} (`{seen.method}`{known}).'
 
 
 def _idle(total: Summary) -> str:
     known: dict[str, float] = {}
-    for sight in total.sights:
-        if sight.seen and sight.idle_u_rel > 1:
-            name = component_name(sight.component)
-            known[name] = max(known.get(name, 1.0), sight.idle_u_rel)
+    for one in total.sights:
+        if one.seen and one.idle_u_rel > 1:
+            name = component_name(one.component)
+            known[name] = max(known.get(name, 1.0), one.idle_u_rel)
     factors = ', '.join(f'{name} within a factor of {u:g}' for name, u in known.items())
     return _IDLE.format(idle=factors) if known else ''
 
 
 def _gaps(total: Summary) -> str:
     least: dict[str, float] = {}
-    for sight in total.sights:
-        if sight.seen and sight.coverage < _WHOLE:
-            name = component_name(sight.component)
-            least[name] = min(least.get(name, 1.0), sight.coverage)
+    for one in total.sights:
+        if one.seen and one.coverage < _WHOLE:
+            name = component_name(one.component)
+            least[name] = min(least.get(name, 1.0), one.coverage)
     if not least:
         return ''
     return _GAPS.format(gaps=percent(1 - min(least.values())), names=', '.join(least))

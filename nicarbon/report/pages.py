@@ -183,7 +183,7 @@ def group_page(
         total=total,
         sentence=headline(total, who, spread),
         cards=cards(total, spread),
-        components=components(total, _sights(context.runs)),
+        components=components(total),
         assumptions=assumptions(total),
         kinds=kinds_table(dataset.kinds, titles),
         bars=_either(draw.totals, dataset.kinds, titles),
