@@ -21,7 +21,7 @@ from .sights import Sight, merged
 from .spread import Spread, spread_of
 from .stage import Stage
 from .summary import LOST, Dataset, Failure, Kind, Summary
-from .sums import OUTCOMES, grouped, summary
+from .sums import OUTCOMES, SLICE, grouped, summary
 
 if TYPE_CHECKING:
     from polars import DataFrame, Expr
@@ -110,8 +110,12 @@ class Cohort:
         """Sessions of which any stage ran to its end."""
         import polars as pl
 
-        ran = self.table.filter(pl.col('outcome') == 'ran')
-        return int(ran.select(pl.struct('subject', 'session').n_unique()).item())
+        ran = pl.col('outcome') == 'ran'
+        parts = [
+            part.filter(ran).select('subject', 'session').unique()
+            for part in self.table.iter_slices(SLICE)
+        ]
+        return pl.concat(parts).unique().height if parts else 0
 
     @property
     def stages(self) -> frozenset[str]:

@@ -10,6 +10,7 @@ from .account import Footprint
 from .cohort import Cohort
 from .columns import sums_of, three
 from .summary import LOST
+from .sums import SLICE
 from .waste import GRAIN, Memory, Repeats, Speed, Tried, Unused, Waste
 
 if TYPE_CHECKING:
@@ -44,18 +45,24 @@ def waste(cohort: Cohort) -> Waste:
     Waste
     """
     import polars as pl
+    import polars.selectors as cs
 
     kept = (pl.col('reserved_cores') > 0) & (pl.col('duration') > 0)
-    use = pl.col('cpu_time') / pl.col('duration')
-    most = (use - GRAIN).ceil().clip(1.0).max().over('stage').alias('cores')
     names = [name for name in _WASTED if name in cohort.table.columns]
-    ran = cohort.table.lazy().filter((pl.col('outcome') == 'ran') & kept).select(names)
-    rows = ran.with_columns(_used().alias('used'), most).collect()
-    by_stage = 'g_per_kwh' in rows.columns
-    sums = _unused(by_stage)
-    found = rows.group_by('stage', maintain_order=True).agg(*sums, pl.col('cores').max())
-    kinds = [_of(row, cohort) for row in found.iter_rows(named=True)]
-    (whole,) = rows.select(*sums).iter_rows(named=True)
+    ran = (pl.col('outcome') == 'ran') & kept
+    use = pl.col('cpu_time') / pl.col('duration')
+    most = (use - GRAIN).ceil().clip(1.0).max().alias('cores')
+    cores = cohort.table.lazy().filter(ran).group_by('stage').agg(most).collect()
+    sums = _unused('g_per_kwh' in names)
+    # Slice by slice, as in :mod:`nicarbon.sums`.
+    parts = [
+        part.filter(ran).select(names).join(cores, on='stage').with_columns(_used().alias('used'))
+        .group_by('stage', maintain_order=True).agg(*sums)
+        for part in list(cohort.table.iter_slices(SLICE)) or [cohort.table]
+    ]  # fmt: skip
+    found = pl.concat(parts).group_by('stage', maintain_order=True).agg(cs.numeric().sum())
+    kinds = [_of(row, cohort) for row in found.join(cores, on='stage').iter_rows(named=True)]
+    (whole,) = found.select(cs.numeric().sum()).iter_rows(named=True)
     kinds.sort(key=lambda one: (-one.idle.joules if one.idle else 0.0, -one.unused))
     return Waste(_of(whole, cohort), tuple(kinds))
 

@@ -19,11 +19,11 @@ from .summary import LOST, Ended, Summary
 if TYPE_CHECKING:
     from polars import DataFrame, Expr, LazyFrame
 
-__all__ = ['OUTCOMES', 'grouped', 'summary']
+__all__ = ['OUTCOMES', 'SLICE', 'grouped', 'summary']
 
 OUTCOMES = get_args(Outcome)
 
-SLICE = 200_000
+SLICE = 100_000
 """Rows that are added up at a time."""
 
 _POLICY = {'reserved': 'energy'}

@@ -97,7 +97,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'sums': {'account', 'columns', 'digest', 'entry', 'phases', 'share', 'summary'},
     'cohort': VALUES | {'columns', 'digest', 'sums'},
     'waste': {'account'},
-    'findings': {'account', 'cohort', 'columns', 'summary', 'waste'},
+    'findings': {'account', 'cohort', 'columns', 'summary', 'sums', 'waste'},
     'advice': {'account', 'quantity', 'scenario', 'spread', 'stage', 'summary', 'waste'},
     'grids': {'errors', 'account'},
     'bids': {'entity', 'entry', 'errors', 'stage', 'account'},

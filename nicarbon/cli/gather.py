@@ -38,7 +38,7 @@ MANY_BYTES = 20_000_000
 CHUNK = 16
 """Clusters that a process takes at a time."""
 
-BATCH = 500
+BATCH = 250
 """Runs whose digests are read at a time: what they hold is then in memory twice."""
 
 Tell = Callable[[int, int], None]
