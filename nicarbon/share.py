@@ -30,7 +30,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 from .entry import Entry, Tier
@@ -220,6 +220,11 @@ def _balance(book: Book) -> Balance:
     )
 
 
+def _within(held: Held | None, node: Entry) -> Held | None:
+    """No longer than the node was there: pieces of windows add up to it but for their last digit."""
+    return held and replace(held, seconds=min(held.seconds, node.seconds))
+
+
 def _share(node: Entry, tally: Tally) -> Share:
     tiers = {name: reading.tier for name, reading in tally.readings.items()}
     return Share(
@@ -231,5 +236,5 @@ def _share(node: Entry, tally: Tally) -> Share:
         tiers,
         tally.u_rel,
         tally.idle,
-        tally.held.held,
+        _within(tally.held.held, node),
     )
