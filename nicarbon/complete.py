@@ -148,7 +148,10 @@ def _shared_out(
         lambda left, blank: _over([used[i] for i in blank], [seconds[i] for i in blank], left),
     )
     own = [_used(part, beside, run.run_id) for part, _ in pieces]
-    cpu = _over(own, seconds, window.cpu_seconds)
+    # The program itself ran when the host was busier than nodes made it.
+    room = [max(0.0, (all_ or 0.0) - some) for all_, some in zip(busy, used, strict=True)]
+    program = max(0.0, window.cpu_seconds - sum(own))
+    cpu = _over(own, room if sum(room) > program else seconds, window.cpu_seconds)
 
     def rest(reading: Reading, left: float, blank: Sequence[int]) -> Sequence[float]:
         """Idle by time, what is above it by what was busy."""
@@ -202,13 +205,14 @@ def _joules_of(one: _Known | None, reading: Reading) -> float | None:
     return None
 
 
-def _over(known: Sequence[float], seconds: Sequence[float], whole: float) -> Sequence[float]:
-    """A sum over parts of which this much is known; what is more, by time."""
+def _over(known: Sequence[float], weights: Sequence[float], whole: float) -> Sequence[float]:
+    """A sum over parts of which this much is known; what is more, by their weights."""
     total = sum(known)
     if total > whole:
         return [value * whole / total for value in known]
     return [
-        value + (whole - total) * s / sum(seconds) for value, s in zip(known, seconds, strict=True)
+        value + (whole - total) * weight / sum(weights)
+        for value, weight in zip(known, weights, strict=True)
     ]
 
 

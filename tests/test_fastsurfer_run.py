@@ -74,9 +74,9 @@ LABELS = 'asegdkt.labels'
 HYPVINN = [f'hypothal.{part}' for part in ('axial', 'coronal', 'sagittal', 'labels')]
 COSTS = {
     'asegdkt.coronal': {'cpu_seconds': 3.0, 'threads': 2},
-    'asegdkt.sagittal': {'cpu_seconds': 1.5},
+    'asegdkt.sagittal': {'cpu_seconds': 3.0},
     'asegdkt.axial': {'cpu_seconds': 2.5, 'threads': 2},
-    'biasfield': {'cpu_seconds': 2.0, 'threads': 2},
+    'biasfield': {'cpu_seconds': 4.0, 'threads': 2},
     'asegdkt-stats': {'cpu_seconds': 1.0},
     'cereb': {'cpu_seconds': 1.0},
     'hypothal': {'cpu_seconds': 1.5},

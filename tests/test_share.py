@@ -683,6 +683,15 @@ def test_parts_within_a_window_of_the_run_have_their_own_joules() -> None:
     assert second.joules['reserved'] == pytest.approx(30)
 
 
+def test_the_program_itself_ran_when_no_node_did() -> None:
+    # Beside a node that kept the host as busy as it was, there was no room for it.
+    run = entry('run', [Window(0.0, 10.0, 6.0, 8.0, (36.0,))], 0.0)
+    node = entry('node', [Window(0.0, 5.0, 5.0, 5.0, (20.0,))])
+    sharing = share([run, node])
+    assert sharing.shares[0].joules['dynamic'] == pytest.approx(10.0)
+    assert sharing.balances[0].overhead_joules == pytest.approx(1.0 / 3.0 * 6.0)
+
+
 def test_what_nodes_saw_says_when_and_the_run_how_much() -> None:
     """They saw 100 J of what the run says were 240 in 4 s; no node was there in the last two."""
     run = entry('run', [Window(0, 4, 2, 2, (240,))], 0.0, 99)
