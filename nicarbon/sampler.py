@@ -17,8 +17,10 @@ from typing import Protocol
 __all__ = ['FIRST_GLANCE_SECONDS', 'Watched', 'add', 'remove']
 
 FIRST_GLANCE_SECONDS = 0.05
-"""First look at the tree of processes; then at twice, four times, … this, or every
-time where a process forgets what its children used."""
+"""First look at the tree of processes; then at twice, four times, … this."""
+
+OFTEN_SECONDS = 0.025
+"""Between looks where a process forgets what its children used: no more of each is lost."""
 
 FIRST_WINDOW_SECONDS = 0.4
 """Steps of this length and longer end a window."""
@@ -75,7 +77,7 @@ class _Plan:
         else:
             return
         # Early glances find out soon whether often ones are needed.
-        self._step = FIRST_GLANCE_SECONDS if self._watch.restless else 2 * self._step
+        self._step = OFTEN_SECONDS if self._watch.restless else 2 * self._step
         self._glance = now + self._step
 
 
