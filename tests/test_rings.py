@@ -55,6 +55,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     'probes': set(),
     'complexity': {'errors'},
     'readers': {'entry', 'errors', 'stage'},
+    # Its own process (around) does what exec does.
+    'rivals': {
+        'account',
+        'command',
+        'entry',
+        'errors',
+        'files',
+        'host',
+        'meters',
+        'run',
+        'watch',
+    },
     'interfaces': {
         'anatomy',
         'aware',
@@ -116,7 +128,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         'summary',
     },
     'exports': {'account', 'errors', 'host', 'quantity', 'stage'},
-    'report': VALUES | {'advice', 'bids', 'scenario', 'host', 'waste'},
+    'report': VALUES | {'advice', 'bids', 'rivals', 'scenario', 'host', 'waste'},
     'demo': {'errors', 'anatomy'},
     'cli': {'*'},
 }
@@ -126,7 +138,7 @@ ALONE: dict[str, set[str]] = {
     'polars': {'cli', 'cohort', 'columns', 'findings', 'sums'},
     'psutil': {'meters', 'cputime', 'cli'},
     'pynvml': {'meters'},
-    'codecarbon': {'exports', 'grids', 'processor'},
+    'codecarbon': {'exports', 'grids', 'processor', 'rivals'},
     'bids': {'bids'},
     'jinja2': {'report'},
     'SimpleITK': {'anatomy', 'demo'},

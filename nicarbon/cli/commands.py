@@ -27,6 +27,7 @@ Options may also stand in a TOML file (--config-file) or in the environment
 other commands:
   nicarbon account OUT_DIR [--grid ZONE] [--pue PUE]   account again, run nothing
   nicarbon advise OUT_DIR [--json]                     what would have cost less
+  nicarbon compare -- CMD [ARG ...]                    other trackers on the same run
   nicarbon demo [DIR]                                  two heads, start to end
   nicarbon exec [-o OUT_DIR] -- CMD [ARG ...]          record any program
   nicarbon estimate --scans N | --dataset NAME         what many scans would take
@@ -54,6 +55,7 @@ def run(argv: Sequence[str]) -> int:
         'account': _account,
         'advise': _advise,
         'calibrate': _calibrate,
+        'compare': _compare,
         'demo': _demo,
         'doctor': _doctor,
         'estimate': _estimate,
@@ -64,6 +66,12 @@ def run(argv: Sequence[str]) -> int:
         return commands[argv[0]](argv[1:])
     _refuse_unknown(argv, commands)
     return _app(argv)
+
+
+def _compare(argv: Sequence[str]) -> int:
+    from .compare import command
+
+    return command(argv)
 
 
 def _exec(argv: Sequence[str]) -> int:

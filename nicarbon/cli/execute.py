@@ -26,7 +26,7 @@ from .assumed import Assumed
 from .choice import Chosen, Parser, choose, flags
 from .screen import Screen
 
-__all__ = ['execute', 'parser']
+__all__ = ['execute', 'parser', 'writable']
 
 
 def parser() -> argparse.ArgumentParser:
@@ -113,7 +113,7 @@ def execute(argv: Sequence[str]) -> int:
     )
     Assumed.from_now_on(chosen.options)
     label_ = _label(words, given)
-    out_dir = _writable(given['out_dir'])
+    out_dir = writable(given['out_dir'])
     clock = _group_clock() if given['cgroup'] else TreeClock
     with (
         command.blocked_signals() as mask,
@@ -158,7 +158,14 @@ def _label(words: Sequence[str], given: dict[str, object]) -> Label:
     )
 
 
-def _writable(out_dir: Path) -> Path:
+def writable(out_dir: Path) -> Path:
+    """Make an output folder.
+
+    Raises
+    ------
+    OutputError
+        When it cannot be made or written to.
+    """
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:

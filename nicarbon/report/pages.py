@@ -45,8 +45,8 @@ from .words import headline, lost_sentence, repeated_sentence
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ['MOST_EMBEDDED', 'Context', 'Download', 'Option', 'group_page', 'largest']
-__all__ += ['subject_page']
+__all__ = ['MOST_EMBEDDED', 'Context', 'Download', 'Option', 'downloads', 'group_page', 'largest']
+__all__ += ['render', 'subject_page']
 
 MOST_DRAWN = 6
 """Runs shown in full on one page, with timeline and balance: those that used the most."""
@@ -105,7 +105,7 @@ def subject_page(
     total = _whole(summaries, subject)
     runs = [run for run in context.runs if any(_of_run(run, one.entry) for one in shares)]
     titles = context.titles
-    return _render(
+    return render(
         'subject.html',
         context,
         heading=who,
@@ -176,7 +176,7 @@ def group_page(
     many, what = (len(people), 'participant') if people else (total.count, 'stage')
     who = f'{many} {what}{"" if many == 1 else "s"}'
     far = unusual(people)
-    return _render(
+    return render(
         'group.html',
         context,
         heading=who,
@@ -204,7 +204,7 @@ def group_page(
         policies=policies(total) if was_seen(total) else [],
         balances=_balances(context, context.runs),
         timelines=_timelines(context, context.drawn or context.runs, shares),
-        downloads=_downloads(tables),
+        downloads=downloads(tables),
         methods=methods(total, context),
         bibtex=bibtex(citations(total, context)),
     )
@@ -272,8 +272,8 @@ def _picture(svg: str) -> str:
     return 'data:image/svg+xml,' + quote(svg, safe="/:;=,+()!*@$?&' \t")
 
 
-def _downloads(tables: Mapping[str, Download]) -> list[tuple[str, str, str]]:
-    """Name, address and size; large files are linked rather than embedded."""
+def downloads(tables: Mapping[str, Download]) -> list[tuple[str, str, str]]:
+    """Name, address and size of files; large ones are linked rather than embedded."""
     rows = []
     left = MOST_EMBEDDED
     for name, file in tables.items():
@@ -293,7 +293,8 @@ def _size(count: int) -> str:
     return f'{count / 1e6:.1f} MB' if count >= 1e6 else f'{count / 1e3:.1f} kB'
 
 
-def _render(template: str, context: Context, **values: object) -> str:
+def render(template: str, context: Context, **values: object) -> str:
+    """A page of a template, with the style and the script that all pages have."""
     environment = _environment()
     style, script = (environment.get_template(name).render() for name in ('style.css', 'page.js'))
     return environment.get_template(template).render(

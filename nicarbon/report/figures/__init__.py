@@ -7,6 +7,7 @@
 ``by_subject`` who used it: a dot for each subject
 ``tornado``    what moves it: a bar for each factor of the total
 ``paired``     which pipeline used more: a line between two for each session
+``told``       what each tracker told of the same run: a dot for each
 ``mosaic``     what came of it: slices of the head with mask and tissues
 =============  ==============================================================
 """
@@ -18,6 +19,7 @@ from .dots import by_subject
 from .paired import paired
 from .power import timeline
 from .slices import mosaic
+from .told import told
 from .tornado import tornado
 
-__all__ = ['by_subject', 'mosaic', 'paired', 'stages', 'timeline', 'tornado', 'totals']
+__all__ = ['by_subject', 'mosaic', 'paired', 'stages', 'timeline', 'told', 'tornado', 'totals']

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...account import Footprint
 from ...quantity import CARBON, carbon
-from ..numbers import Scale, scale
-from .svg import INK, MUTED, RULE, Canvas, shorten, ticks
+from .axes import Span
+from .svg import INK, MUTED, Canvas, shorten
 
 __all__ = ['Bar', 'tornado']
 
@@ -18,9 +17,6 @@ LEFT, RIGHT, TOP, ROW = 310, 770, 34, 26
 
 NAME = 172
 """Right edge of the names, in CSS pixels."""
-
-WIDE = 10.0
-"""Largest over smallest total from which marks stand at 1, 2 and 5 of each power of ten."""
 
 LESS, MORE = '#0072b2', '#e69f00'
 """Below and above the base: Okabe and Ito's blue and orange, apart in grey too."""
@@ -63,12 +59,13 @@ def tornado(bars: Sequence[Bar], base: Footprint, title: str) -> str:
         SVG. The axis is logarithmic, so that a factor of two is as long everywhere; it is not
         where a total is zero.
     """
-    axis = _axis_of([base.grams, *(end for bar in bars for end in (bar.low, bar.high))])
+    ends = [base.grams, *(end for bar in bars for end in (bar.low, bar.high))]
+    axis = Span.of(ends, CARBON, (LEFT, RIGHT))
     bottom = TOP + ROW * max(len(bars), 1)
     words = '; '.join(_words(bar) for bar in bars) or 'nothing moves it'
     told = carbon(base.grams, base.low, base.high)
     canvas = Canvas(bottom + 34, title, f'Total {told}. {words}.')
-    _draw_axis(canvas, axis, bottom)
+    axis.draw(canvas, TOP, bottom)
     for index, bar in enumerate(bars):
         _row(canvas, bar, base.grams, axis, TOP + ROW * index)
     x = axis.x(base.grams)
@@ -80,54 +77,7 @@ def tornado(bars: Sequence[Bar], base: Footprint, title: str) -> str:
     return canvas.text()
 
 
-@dataclass(frozen=True, slots=True)
-class _Axis:
-    """Where grams go, and the unit that they are shown in."""
-
-    unit: Scale
-    low: float
-    high: float
-    is_log: bool
-
-    def x(self, grams: float) -> float:
-        if self.is_log:
-            part = math.log(grams / self.low) / math.log(self.high / self.low)
-        else:
-            part = (grams - self.low) / (self.high - self.low)
-        return LEFT + (RIGHT - LEFT) * part
-
-    @property
-    def marks(self) -> list[float]:
-        """Round values between the edges, in the unit."""
-        low, high = self.low / self.unit.size, self.high / self.unit.size
-        if not self.is_log or high / low < WIDE:
-            step = (ticks(high - low)[1:2] or [high])[0]
-            first, last = math.ceil(low / step), math.floor(high / step + 1e-9)
-            return [step * number for number in range(first, last + 1)]
-        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        factors = (1, 2, 5) if high / low < 1000 else (1,)
-        every = [10.0**power * factor for power in powers for factor in factors]
-        return [mark for mark in every if low <= mark <= high]
-
-
-def _axis_of(values: Sequence[float]) -> _Axis:
-    unit = scale(values, CARBON)
-    low, high = min(values), max(values)
-    if high <= low:
-        return _Axis(unit, low, low + unit.size, is_log=False)
-    return _Axis(unit, low, high, is_log=low > 0)
-
-
-def _draw_axis(canvas: Canvas, axis: _Axis, bottom: float) -> None:
-    for mark in axis.marks:
-        x = axis.x(mark * axis.unit.size)
-        canvas.add('path', d=f'M{x:.1f} {TOP}V{bottom + 4}', stroke=RULE)
-        canvas.add('text', f'{mark:g}', x=x, y=bottom + 18, fill=MUTED, text_anchor='middle')
-    name = f'{axis.unit.unit}{", log axis" if axis.is_log else ""}'
-    canvas.add('text', name, x=RIGHT + 22, y=bottom + 18, fill=MUTED)
-
-
-def _row(canvas: Canvas, bar: Bar, base: float, axis: _Axis, top: float) -> None:
+def _row(canvas: Canvas, bar: Bar, base: float, axis: Span, top: float) -> None:
     middle = top + ROW / 2
     canvas.add(
         'text', shorten(bar.name, 26), x=NAME, y=middle + 4, text_anchor='end', tip=_words(bar)
