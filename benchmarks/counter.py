@@ -12,12 +12,13 @@ import subprocess
 import sys
 import threading
 import time
-from bisect import bisect_right
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / 'tests'))
 
 from powercap import PACKAGE_RANGE, Powercap, busy_seconds
+
+from nicarbon.rivals.truth import Series
 
 CLASSES = Path('/sys/class')
 ZONE = 'intel-rapl:0'
@@ -30,25 +31,26 @@ class Counter:
 
     def __init__(self) -> None:
         self.tree = _cover()
-        self.seconds, self.joules = [time.monotonic()], [0.0]
+        self._last = time.monotonic()
+        self._series = Series(self._last)
         self._busy = busy_seconds()
         threading.Thread(target=self._move, daemon=True).start()
 
     def between(self, begin: float, end: float) -> float:
         """Joules that the counter showed at the end less those at the beginning."""
-        first, last = (bisect_right(self.seconds, moment) - 1 for moment in (begin, end))
-        return self.joules[last] - self.joules[first]
+        while (joules := self._series.between(begin, end)) is None:
+            time.sleep(STEP_SECONDS)
+        return joules
 
     def _move(self) -> None:
         slope = (WATTS_BUSY - WATTS_IDLE) / (os.cpu_count() or 1)
         while True:
             time.sleep(STEP_SECONDS)
             now, busy = time.monotonic(), busy_seconds()
-            joules = WATTS_IDLE * (now - self.seconds[-1]) + slope * (busy - self._busy)
+            joules = WATTS_IDLE * (now - self._last) + slope * (busy - self._busy)
             self.tree.add(ZONE, joules)
-            self._busy = busy
-            self.joules.append(self.joules[-1] + joules)
-            self.seconds.append(time.monotonic())
+            self._last, self._busy = now, busy
+            self._series.add(now, joules)
 
 
 def _cover() -> Powercap:

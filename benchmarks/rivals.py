@@ -11,6 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from nicarbon.errors import UnavailableError
+from nicarbon.rivals.environments import interpreter
+
 HERE = Path(__file__).parent
 ENVIRONMENTS = HERE.parent / '.venv-rivals'
 
@@ -66,18 +69,11 @@ def _environment(pins: str) -> Path:
 @cache
 def _installed(pins: str) -> bool:
     """Whether an environment is there in the end; tried once."""
-    folder, wanted = _environment(pins), (HERE / pins).read_text()
-    stamp = folder / 'installed.txt'
-    if stamp.exists() and stamp.read_text() == wanted:
-        return True
-    print(f'installing {pins} into {folder.relative_to(HERE.parent)}', flush=True)
-    pip = [str(folder / 'bin' / 'python'), '-m', 'pip', 'install', '--quiet']
     try:
-        subprocess.run([sys.executable, '-m', 'venv', str(folder)], check=True)
-        subprocess.run([*pip, '--disable-pip-version-check', '-r', str(HERE / pins)], check=True)
-    except (OSError, subprocess.CalledProcessError):
+        interpreter(_environment(pins), HERE / pins, lambda line: print(line, flush=True))
+    except (OSError, UnavailableError) as error:
+        print(error, file=sys.stderr)
         return False
-    stamp.write_text(wanted)
     return True
 
 

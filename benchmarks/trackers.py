@@ -1,21 +1,36 @@
 """One way to start and stop every tracker; imports happen when one is made.
 
-Each is used as its documentation says, with what it writes kept in a folder and
-its log silent. ``stop`` returns joules of CPU (or of all that it adds up), and CPU
-seconds where the tool tells them.
+The others are used as ``nicarbon compare`` uses them, by the same files; this runs in their
+environments too, where nicarbon is not installed. ``stop`` returns joules of CPU (or of all
+that it adds up), and CPU seconds where the tool tells them.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import logging
 import os
 import warnings
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 KWH = 3.6e6
 _numbers = itertools.count()
+
+RIVALS = Path(__file__).parents[1] / 'nicarbon' / 'rivals'
+
+
+def _load(name: str) -> ModuleType:
+    """A module by its file: its name is that of the package that it is about."""
+    spec = importlib.util.spec_from_file_location(f'rival_{name}', RIVALS / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+RIVAL = {name: _load(name) for name in ('codecarbon', 'carbontracker', 'eco2ai', 'zeus')}
 
 if TYPE_CHECKING:
     from nicarbon.watch import Watch
@@ -69,28 +84,11 @@ def _every(seconds: float) -> Watch:
     return Watch(Label(), machine, meters.find(machine), ledger, window_seconds=seconds)
 
 
-class CodeCarbon:
+class CodeCarbon(RIVAL['codecarbon'].Tracker):
     mode = 'machine'
 
     def __init__(self, folder: Path, interval: float | None) -> None:
-        from codecarbon import OfflineEmissionsTracker
-
-        self.tracker = OfflineEmissionsTracker(
-            country_iso_code='FRA',
-            output_dir=str(folder),
-            measure_power_secs=interval or 15,
-            tracking_mode=self.mode,
-            log_level='critical',
-            allow_multiple_runs=True,
-        )
-
-    def start(self) -> None:
-        self.tracker.start()
-
-    def stop(self) -> dict[str, float | None]:
-        self.tracker.stop()
-        data = self.tracker.final_emissions_data
-        return {'joules': data.energy_consumed * KWH, 'cpu_joules': data.cpu_energy * KWH}
+        super().__init__(folder, country3='FRA', interval=interval or 15, mode=self.mode)
 
 
 class CodeCarbonProcess(CodeCarbon):
@@ -117,78 +115,28 @@ class CodeCarbonTask(CodeCarbon):
         return {'joules': data.energy_consumed * KWH, 'cpu_joules': data.cpu_energy * KWH}
 
 
-class CarbonTracker:
-    """Its joules are divided by the 1.58 (or so) that it multiplies for the data centre."""
+class CarbonTracker(RIVAL['carbontracker'].Tracker):
+    """CPUs alone; without the factor for data centres that it multiplies its joules with."""
 
     def __init__(self, folder: Path, interval: float | None) -> None:
-        from carbontracker.tracker import CarbonTracker as Tracker
-
-        self.tracker = Tracker(
-            epochs=2,
-            epochs_before_pred=0,
-            update_interval=interval or 1,
-            components='cpu',
-            verbose=0,
-            log_dir=str(folder),
-            log_file_prefix=f'{next(_numbers)}',
-            interpretable=False,
-        )
-
-    def start(self) -> None:
-        self.tracker.epoch_start()
-
-    def stop(self) -> dict[str, float | None]:
-        thread = self.tracker.tracker
-        self.tracker.epoch_end()
-        self.tracker.stop()
-        kwh = sum(float(part.energy_usage(thread.epoch_times)[0]) for part in thread.components)
-        return {'joules': kwh * KWH, 'cpu_joules': kwh * KWH}
+        super().__init__(folder, interval=interval or 1, components='cpu')
 
 
-class Eco2ai:
+class Eco2ai(RIVAL['eco2ai'].Tracker):
+    """By default it sees its own process alone."""
+
     def __init__(self, folder: Path, interval: float | None) -> None:
-        import eco2ai
-
-        self.tracker = eco2ai.Tracker(
-            file_name=str(folder / f'emission-{next(_numbers)}.csv'),
-            measure_period=interval or 10,
-            alpha_2_code='FR',
-            ignore_warnings=True,
-        )
-
-    def start(self) -> None:
-        self.tracker.start()
-
-    def stop(self) -> dict[str, float | None]:
-        # It forgets the sum when it stops.
-        cpu, memory = self.tracker._cpu, self.tracker._ram  # noqa: SLF001
-        self.tracker.stop()
-        joules, more = (each._consumption * KWH for each in (cpu, memory))  # noqa: SLF001
-        return {'joules': joules + more, 'cpu_joules': joules}
+        super().__init__(folder, country2='FR', interval=interval or 10, processes='current')
 
 
-class Zeus:
+class Zeus(RIVAL['zeus'].Tracker):
     """One monitor of the process, and a window in it."""
 
     kept: Any = None
 
     def __init__(self, folder: Path, interval: float | None) -> None:  # noqa: ARG002
-        from zeus.monitor import ZeusMonitor
-
-        if Zeus.kept is None:
-            Zeus.kept = ZeusMonitor(gpu_indices=[])
-        self.monitor = Zeus.kept
-        self.name = f'window {next(_numbers)}'
-
-    def start(self) -> None:
-        self.monitor.begin_window(self.name)
-
-    def stop(self) -> dict[str, float | None]:
-        seen = self.monitor.end_window(self.name)
-        if not seen.cpu_energy:
-            return {'joules': None}
-        cpu = sum(seen.cpu_energy.values())
-        return {'joules': cpu + sum((seen.dram_energy or {}).values()), 'cpu_joules': cpu}
+        super().__init__(folder, monitor=Zeus.kept)
+        Zeus.kept = self.monitor
 
 
 TRACKERS: dict[str, Any] = {

@@ -6,7 +6,7 @@ import json
 import shlex
 import textwrap
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import __version__, ledger
 from ..account import account
+from ..entry import Entry
 from ..host import Host
 from ..pieces import cut
 from ..quantity import energy
@@ -22,7 +23,7 @@ from ..report.context import Context
 from ..report.pages import Download
 from ..report.words import grid_name, pue_name
 from ..rivals.race import OWN, Found, Run, Seat
-from ..rivals.rows import COLUMNS, Row, rows_of, tsv, values
+from ..rivals.rows import COLUMNS, Row, Truth, rows_of, tsv, values
 from ..rivals.truth import HostCounter
 from ..share import share
 from .assumed import Assumed
@@ -93,7 +94,9 @@ def _rows(told: Comparison) -> list[Row]:
     for run in told.runs:
         _add_own(told, run)
     grid = told.assumed.grid.over(*_period(told))
-    return rows_of(told.runs, _about(told), told.counter.between, grid, told.assumed.pue)
+    counted = (reading.component.partition(':')[0] for reading in told.counter.readings)
+    truth = Truth(told.counter.between, frozenset(counted))
+    return rows_of(told.runs, _about(told), truth, grid, told.assumed.pue)
 
 
 def _about(told: Comparison) -> dict[str, Row]:
@@ -114,7 +117,7 @@ def _about(told: Comparison) -> dict[str, Row]:
     ]  # fmt: skip
     for seat in told.seats:
         rival = seat.rival
-        remark = '. '.join(filter(None, (f'reads {rival.reads}', rival.cannot)))
+        remark = '; '.join(filter(None, (f'reads {rival.reads}', rival.cannot)))
         where = 'inside' if rival.inside else 'beside'
         rows.append(
             Row(
@@ -160,16 +163,31 @@ def _add_own(told: Comparison, run: Run) -> None:
         high = sum(one.joules['reserved'] * one.u_rel for one in seen)
         cpu_seconds = sum(one.entry.cpu_seconds for one in sharing.shares)
         u_rel = high / joules if joules else seen[0].u_rel
-        found.answer = _answer(told, joules, u_rel, cpu_seconds)
-    for balance in sharing.balances:
-        runs = [entry for entry in entries if entry.kind == 'run' and entry.windows]
-        begin, end = (runs[0].windows[0].start, runs[0].windows[-1].stop) if runs else (0.0, 0.0)
-        answer = _answer(told, balance.host_joules, balance.u_rel, None)
+        parts = _added(one.components for one in seen)
+        found.answer = _answer(told, joules, u_rel, parts) | {'cpu_seconds': cpu_seconds}
+    for balance, entry in zip(sharing.balances, _recorded(entries), strict=False):
+        parts = {each.component: each.joules for each in entry.readings if each.joules is not None}
+        answer = _answer(told, balance.host_joules, balance.u_rel, parts)
+        begin, end = entry.windows[0].start, entry.windows[-1].stop
         run.found.append(Found(WHOLE, found.version, answer, begin=begin, end=end))
 
 
+def _recorded(entries: Sequence[Entry]) -> list[Entry]:
+    """The run itself, as the balance has it."""
+    return [entry for entry in entries if entry.kind == 'run' and entry.windows]
+
+
+def _added(components: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Joules by component, of all pieces."""
+    total: dict[str, float] = {}
+    for each in components:
+        for name, joules in each.items():
+            total[name] = total.get(name, 0.0) + joules
+    return total
+
+
 def _answer(
-    told: Comparison, joules: float, u_rel: float, cpu_seconds: float | None
+    told: Comparison, joules: float, u_rel: float, parts: Mapping[str, float]
 ) -> dict[str, Any]:
     """Own figures, as other trackers tell theirs."""
     pue, grid = told.assumed.pue, told.assumed.grid.over(*_period(told))
@@ -180,8 +198,9 @@ def _answer(
         'grams': footprint.grams,
         'g_per_kwh': grid.g_per_kwh,
         'pue': pue.value,
-        'cpu_seconds': cpu_seconds,
+        'cpu_seconds': None,
         'u_rel': u_rel,
+        'parts': dict(parts),
     }
 
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..account import PUE, Intensity
-from ..quantity import carbon, energy
+from ..quantity import CARBON, ENERGY, with_interval
 from ..rivals.rows import Figure, Row
 from . import figures as draw
 from .context import Context
 from .figures.told import Mark
+from .numbers import Scale, scale
 from .pages import Download, downloads, render
 from .words import grid_name, pue_name
 
@@ -82,49 +83,53 @@ def lines(rows: Sequence[Row]) -> list[Line]:
     -------
     list of Line
     """
-    return [_line(row) for row in rows]
+    joules = scale([row.it_energy.mean for row in rows if row.it_energy], ENERGY)
+    grams = scale([row.same.grams for row in rows if row.same], CARBON)
+    return [_line(row, joules, grams) for row in rows]
 
 
-def _line(row: Row) -> Line:
+def _line(row: Row, joules: Scale, grams: Scale) -> Line:
     same = row.same
     if same and row.u_rel:
-        it_energy = energy(same.joules, same.joules_low, same.joules_high)
+        it_energy = _shown(joules, same.joules, same.joules_low, same.joules_high)
     else:
-        it_energy = _joules(row.it_energy)
+        it_energy = _with_sd(row.it_energy, joules)
     return Line(
         row.name,
         row.version,
         {'machine': 'machine', 'tree': 'tree of processes', 'CMD': 'CMD'}[row.scope],
-        _joules(row.energy),
+        _with_sd(row.energy, joules),
         it_energy,
         str(row.it_energy.count) if row.it_energy else '',
-        _with_sd(row.carbon, carbon),
+        _with_sd(row.carbon, grams),
         f'{row.intensity.mean:.4g}' if row.intensity else '',
         f'{row.pue.mean:g}' if row.pue else '',
         _seconds(row.cpu_time),
         _seconds(row.own_cpu_time),
         _seconds(row.startup),
         _seconds(row.window),
-        _joules(row.counted),
+        _with_sd(row.counted, joules),
         f'{row.ratio.mean:.3f}' if row.ratio else '',
-        carbon(same.grams, same.low, same.high) if same else '',
+        _shown(grams, same.grams, same.low, same.high) if same else '',
         row.state,
         row.why,
         row.remark,
     )
 
 
-def _joules(figure: Figure | None) -> str:
-    return _with_sd(figure, energy)
+def _shown(unit: Scale, value: float, low: float | None = None, high: float | None = None) -> str:
+    """All of a column in one unit."""
+    return with_interval(value, low, high, ((unit.size, unit.unit),))
 
 
-def _with_sd(figure: Figure | None, words: object) -> str:
+def _with_sd(figure: Figure | None, unit: Scale) -> str:
     """A mean, and how far single runs lie from it."""
-    if figure is None or not callable(words):
+    if figure is None:
         return ''
+    words = _shown(unit, figure.mean)
     if figure.sd is None or figure.mean <= 0:
-        return str(words(figure.mean))
-    return f'{words(figure.mean)} (SD {100 * figure.sd / figure.mean:.2g} %)'
+        return words
+    return f'{words} (SD {100 * figure.sd / figure.mean:.2g} %)'
 
 
 def _seconds(figure: Figure | None) -> str:

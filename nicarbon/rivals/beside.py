@@ -154,7 +154,8 @@ def _version(module: ModuleType) -> str:
 
 
 def _one_line(error: BaseException) -> str:
-    text = ' '.join(str(error).split())
+    """Its kind and the first line of what it says."""
+    text = next(iter(str(error).strip().splitlines()), '')[:300]
     return f'{type(error).__name__}: {text}' if text else type(error).__name__
 
 

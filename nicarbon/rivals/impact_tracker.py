@@ -50,9 +50,9 @@ class Tracker:
         from experiment_impact_tracker.emissions.constants import PUE
 
         end = time.time()
-        self.tracker.get_latest_info_and_check_for_errors()
         lines = (self.folder / 'impacttracker' / 'data.json').read_text('utf-8').splitlines()
         samples = [json.loads(line) for line in lines]
+        note = self._trouble(len(samples))
         joules = integral(samples, self.begin, end)
         zone = self.tracker.initial_info['region_carbon_intensity_estimate']
         intensity = float(zone['carbonIntensity'])
@@ -65,7 +65,19 @@ class Tracker:
             'pue': PUE,
             'cpu_seconds': cpu_time(samples),
             'parts': {} if joules is None else {'cpu': joules},
+            'note': note,
         }
+
+    def _trouble(self, samples: int) -> str:
+        """What its monitor died of, as it does when a child ends while it is looked at."""
+        try:
+            self.tracker.get_latest_info_and_check_for_errors()
+        except Exception as error:  # noqa: BLE001 - whatever the monitor raised
+            return (
+                f'its monitor died after {samples} samples ({type(error).__name__}), the last of '
+                'which stands for all the rest'
+            )
+        return '' if self.tracker.p.is_alive() else f'its monitor ended after {samples} samples'
 
 
 def integral(samples: list[dict[str, Any]], begin: float, end: float) -> float | None:

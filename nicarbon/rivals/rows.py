@@ -16,7 +16,7 @@ from ..account import PUE, Footprint, Intensity, account
 from . import Scope
 from .race import Found, Run
 
-__all__ = ['COLUMNS', 'Figure', 'Row', 'Window', 'rows_of', 'tsv', 'values']
+__all__ = ['COLUMNS', 'Figure', 'Row', 'Truth', 'rows_of', 'tsv', 'values']
 
 NOTHING = 'nothing seen: it found no counter that it can read'
 
@@ -63,8 +63,34 @@ def _number(value: object) -> float | None:
     return float(value)
 
 
-Window = Callable[[float, float], 'float | None']
-"""Joules of the host's counters between two moments; None where they saw nothing."""
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What the host's counters say.
+
+    Parameters
+    ----------
+    between : callable
+        Joules between two moments of the monotonic clock; None where they saw nothing.
+    components : frozenset of str
+        What they count: ``cpu``, ``dram``, ``gpu``.
+    """
+
+    between: Callable[[float, float], float | None]
+    components: frozenset[str] = frozenset()
+
+    def counted(self, found: Found) -> float | None:
+        """Joules in the window of a tracker."""
+        return self.between(found.begin, found.end) if found.end else None
+
+    def ratio(self, found: Found) -> float | None:
+        """What a tracker told over what was counted, of the same components."""
+        counted, parts = self.counted(found), found.answer.get('parts')
+        joules = _number(found.answer.get('joules'))
+        if isinstance(parts, dict) and parts:
+            known = {str(name).partition(':')[0] for name in parts} & self.components
+            each = [_number(parts[name]) for name in parts if str(name).partition(':')[0] in known]
+            joules = sum(part for part in each if part is not None) if each else None
+        return joules / counted if joules is not None and counted else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +162,15 @@ COLUMNS: dict[str, tuple[str, str]] = {
     'startup_cpu_time': ('CPU time of the tracker until it measures', 's'),
     'window': ('Wall time between its start and its stop; CMD ran within', 's'),
     'counter_energy': ('What the counters of the host say of that window', 'J'),
-    'ratio': ('it_energy over counter_energy', ''),
+    'ratio': (
+        'it_energy over counter_energy; of the components alone that the counters count',
+        '',
+    ),
     'same_energy': ('it_energy under one PUE, that of the sidecar', 'J'),
     'same_carbon': ('The same under one grid, that of the sidecar', 'g'),
     'same_carbon_low': ('Lower bound of same_carbon at 95 %', 'g'),
     'same_carbon_high': ('Upper bound of same_carbon at 95 %', 'g'),
-    'why': ('Why it told nothing', ''),
+    'why': ('Why it told nothing, or what went wrong', ''),
     'remark': ('What it reads, and what it cannot do', ''),
 }
 """Columns of ``compare.tsv``, in order: description and units."""
@@ -150,7 +179,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
 def rows_of(
     runs: Sequence[Run],
     about: Mapping[str, Row],
-    window: Window,
+    truth: Truth,
     intensity: Intensity,
     pue: PUE,
 ) -> list[Row]:
@@ -161,8 +190,7 @@ def rows_of(
     runs : sequence of Run
     about : mapping of {str : Row}
         What is known of each before it ran; a row for every tracker that was asked for.
-    window : callable
-        Joules of the host's counters.
+    truth : Truth
     intensity : Intensity
     pue : PUE
         What all are accounted with in the end.
@@ -177,19 +205,17 @@ def rows_of(
         for found in run.found:
             if found.name in said:
                 said[found.name].append(found)
-    return [_row(row, said[name], window, intensity, pue) for name, row in about.items()]
+    return [_row(row, said[name], truth, intensity, pue) for name, row in about.items()]
 
 
-def _row(about: Row, said: Sequence[Found], window: Window, intensity: Intensity, pue: PUE) -> Row:
+def _row(about: Row, said: Sequence[Found], truth: Truth, intensity: Intensity, pue: PUE) -> Row:
     told = [found.answer for found in said]
-    counted = [window(found.begin, found.end) if found.end else None for found in said]
-    energies = [answer.get('joules') for answer in told]
-    it_energy = Figure.of(energies)
+    it_energy = Figure.of(answer.get('joules') for answer in told)
     why = next((found.why for found in said if found.why), '')
     failed = sum(bool(found.why) for found in said)
     if failed and failed < len(said):
         why = f'{why} ({failed} of {len(said)} runs)'
-    notes = [str(answer['note']) for answer in told if answer.get('note')]
+    notes = dict.fromkeys(str(answer['note']) for answer in told if answer.get('note'))
     known: dict[str, Any] = {each.name: getattr(about, each.name) for each in fields(Row)}
     known |= {
         'version': next((found.version for found in said if found.version), ''),
@@ -203,22 +229,17 @@ def _row(about: Row, said: Sequence[Found], window: Window, intensity: Intensity
         'startup': Figure.of(found.startup for found in said if not found.why),
         'startup_cpu_time': Figure.of(found.startup_cpu_seconds for found in said),
         'window': Figure.of(found.end - found.begin if found.end else None for found in said),
-        'counted': Figure.of(counted),
-        'ratio': Figure.of(_ratios(energies, counted)),
+        'counted': Figure.of(map(truth.counted, said)),
+        'ratio': Figure.of(map(truth.ratio, said)),
         'u_rel': next((answer['u_rel'] for answer in told if answer.get('u_rel')), about.u_rel),
         'failed': bool(why) or about.failed,
-        'why': why or ('' if it_energy else about.why or NOTHING),
-        'remark': '; '.join([*filter(None, [about.remark]), *dict.fromkeys(notes)]),
+        'why': '; '.join(filter(None, [why, *notes]))
+        or ('' if it_energy else about.why or NOTHING),
         'parts': _parts(told),
     }
     if it_energy is not None:
         known['same'] = account(it_energy.mean, known['u_rel'] or 1.0, intensity, pue)
     return Row(**known)
-
-
-def _ratios(energies: Sequence[object], counted: Sequence[float | None]) -> list[float]:
-    known = map(_number, energies)
-    return [j / truth for j, truth in zip(known, counted, strict=True) if j is not None and truth]
 
 
 def _parts(told: Sequence[Mapping[str, Any]]) -> dict[str, float]:

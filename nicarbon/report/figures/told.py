@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...quantity import with_interval
 from .axes import Quantity, Span, measure
 from .svg import INK, MUTED, Canvas, shorten
 
@@ -130,9 +131,4 @@ def _words(mark: Mark, span: Span) -> str:
 
 
 def _number(span: Span, value: float, low: float | None = None, high: float | None = None) -> str:
-    if low is None or high is None:
-        # Three digits, whatever the unit: nobody says how well it is known.
-        return f'{value / span.unit.size:,.3g} {span.unit.unit}'
-    number = span.unit.number(value, low, high)
-    interval = f' ({number.interval})' if number.interval else ''
-    return f'{number.text} {span.unit.unit}{interval}'
+    return with_interval(value, low, high, ((span.unit.size, span.unit.unit),))
