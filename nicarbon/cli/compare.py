@@ -207,8 +207,12 @@ def compare(asked: Asked, interpreter: Interpreter) -> int:
         if seat.why:
             _say(f'{seat.rival.name}: {seat.why}')
     machine = host.cached()
-    with programs.blocked_signals() as mask, HostCounter(meters.find(machine)) as counter:
-        signals = Signals()
+    signals = Signals()
+    with (
+        programs.blocked_signals() as mask,
+        signals.taken(),
+        HostCounter(meters.find(machine)) as counter,
+    ):
         logs = out_dir / 'logs'
         how = How(
             logs, dict(os.environ), mask, signals, asked.cores, _country(asked), asked.patience

@@ -57,17 +57,19 @@ def words(control: Sequence[int], cores: float, program: Sequence[str], folder: 
 def main() -> None:
     """Run a program when told to."""
     asked = json.loads(sys.argv[1])
-    control = Control(*asked['control'], outlives=True)
-    try:
-        machine = host.cached()
-        control.say('ready', version=__version__, cpu_seconds=cpu_seconds(), host=machine.name)
-        control.hear()
-        control.say('ended', **_run(asked))
-    except (NicarbonError, OSError) as error:
-        control.say('failed', step='measure', why=f'{type(error).__name__}: {error}')
+    # Before there are other threads, which would take signals that are to be handed on.
+    with command.blocked_signals() as mask:
+        control = Control(*asked['control'], outlives=True)
+        try:
+            machine = host.cached()
+            control.say('ready', version=__version__, cpu_seconds=cpu_seconds(), host=machine.name)
+            control.hear()
+            control.say('ended', **_run(asked, mask))
+        except (NicarbonError, OSError) as error:
+            control.say('failed', step='measure', why=f'{type(error).__name__}: {error}')
 
 
-def _run(asked: dict[str, Any]) -> dict[str, Any]:
+def _run(asked: dict[str, Any], mask: frozenset[int]) -> dict[str, Any]:
     program = asked['words']
     label = Label(
         kind='command',
@@ -78,7 +80,6 @@ def _run(asked: dict[str, Any]) -> dict[str, Any]:
     )
     code, why = None, ''
     with ExitStack() as stack:
-        mask = stack.enter_context(command.blocked_signals())
         run = stack.enter_context(recording(asked['folder']))
         watch = stack.enter_context(watched(label))
         begin, before, spent = time.monotonic(), _children(), cpu_seconds()

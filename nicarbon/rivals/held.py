@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,9 +18,6 @@ __all__ = ['Ended', 'Held', 'HeldError', 'streams']
 
 FIRST_SPARE = 64
 """File descriptors from here on are handed to a process, out of the way of the three."""
-
-STEP_SECONDS = 0.1
-"""Between two looks at signals while something is waited for."""
 
 MOST_LINE = 1_000_000
 """Bytes of an answer; what is longer is none."""
@@ -50,7 +48,7 @@ class Held:
     mask : frozenset of int
         Signals that it is to block.
     idle : callable
-        Called now and then while it is waited for; may raise, to wait no more.
+        Waits a moment, while it is waited for; may raise, to wait no more.
 
     Raises
     ------
@@ -64,9 +62,10 @@ class Held:
         log: Path | None,
         environ: Mapping[str, str],
         mask: frozenset[int],
-        idle: Callable[[], object] = lambda: None,
+        idle: Callable[[], object] = lambda: time.sleep(0.01),
     ) -> None:
         self.log, self._idle, self._rest = log, idle, b''
+        self._lines: deque[bytes] = deque()
         self.began = time.monotonic()
         self._own_group = log is not None
         commands, self._send = os.pipe()
@@ -111,8 +110,9 @@ class Held:
         """
         deadline = None if seconds is None else time.monotonic() + seconds
         while True:
-            for line in self._lines():
-                answer = _answer(line)
+            self._read()
+            while self._lines:
+                answer = _answer(self._lines.popleft())
                 if answer.get('event') == 'failed':
                     raise HeldError(f'fails to {answer.get("step")}: {answer.get("why")}')
                 if answer.get('event') == event:
@@ -121,16 +121,16 @@ class Held:
                 raise HeldError(f'did not answer within {seconds:g} s ({event})')
             self._idle()
 
-    def _lines(self) -> list[bytes]:
-        """Whole lines that came within a step."""
-        if not select.select([self._receive], [], [], STEP_SECONDS)[0]:
-            return []
+    def _read(self) -> None:
+        """Take what has come; whole lines are kept until somebody listens."""
+        if self._lines or not select.select([self._receive], [], [], 0)[0]:
+            return
         data = os.read(self._receive, 65536)
         if not data:
             raise HeldError(self._why_gone())
         *lines, self._rest = (self._rest + data).split(b'\n')
         self._rest = self._rest[:MOST_LINE]
-        return lines
+        self._lines.extend(lines)
 
     def _why_gone(self) -> str:
         said = ''
