@@ -237,7 +237,7 @@ def _runs(asked: Asked, seats: Sequence[Seat], how: How) -> list[Run]:
     every: list[Seat | None] = [None, *inside]
     plan: list[Seat | None] = [None] * (asked.repeats > 1)
     for _ in range(asked.repeats):
-        plan += order.sample(every, len(every))
+        plan += order.sample(every, len(every)) if asked.repeats > 1 else every
     _say(_plan(asked, inside))
     runs: list[Run] = []
     for number, seat in enumerate(plan):

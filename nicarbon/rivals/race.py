@@ -42,12 +42,15 @@ class Signals:
     ----------
     target : int or None
         The process to which they are handed on; without, those that end this program do.
+    waiting : bool
+        Whether the target is about to be known: signals are kept until it is.
     caught : int
         The last one that asked for an end; 0 if none did.
     """
 
     def __init__(self) -> None:
         self.target: int | None = None
+        self.waiting = False
         self.caught = 0
         self._astray: list[int] = []
 
@@ -69,6 +72,9 @@ class Signals:
         Interrupted
             When this program is to end, and there is nobody to hand that on to.
         """
+        if self.waiting:
+            time.sleep(STEP_SECONDS)
+            return
         found = signal.sigtimedwait(FORWARDED, STEP_SECONDS)
         # What the terminal sends (from the kernel, si_code > 0) the program has got itself.
         if found is not None:
@@ -260,7 +266,7 @@ def _ending(trackers: Sequence[_Tracker], how: How) -> Iterator[None]:
         for tracker in trackers:
             tracker.found.why = tracker.found.why or 'interrupted'
     finally:
-        how.signals.target = None
+        how.signals.target, how.signals.waiting = None, False
         for tracker in trackers:
             tracker.end()
 
@@ -381,11 +387,13 @@ def _measure(own: _Tracker, run: Run, how: How) -> None:
 
 
 def _run_within(tracker: _Tracker, held: Held, run: Run, program: Sequence[str], how: How) -> None:
+    how.signals.waiting = True
     tracker.tell(
         'run', words=list(program), environ=dict(how.environ), group=os.getpgrp(),
         mask=sorted(map(int, how.mask)),
     )  # fmt: skip
     how.signals.target = tracker.hear('running').get('pid')
+    how.signals.waiting = False
     with tracker.guarded():
         _ended(run, ended := held.hear('ended', None))
         tracker.program_cpu_seconds = ended['cpu_seconds']
@@ -405,4 +413,5 @@ def _stop(trackers: Sequence[_Tracker]) -> None:
         told, found = tracker.hear('result'), tracker.found
         if told:
             found.begin, found.end = told.pop('begin'), told.pop('end')
-            found.meanwhile, found.answer = told.pop('meanwhile'), told
+            found.meanwhile = told.pop('meanwhile')
+            found.answer = {key: value for key, value in told.items() if key != 'event'}
