@@ -29,8 +29,9 @@ from nicarbon.entry import Reading
 from nicarbon.errors import UnavailableError
 from nicarbon.meters import Fake
 from nicarbon.rivals import RIVALS, Rival, environments
-from nicarbon.rivals.race import Found, How, Run, Seat, Signals, run_beside, run_inside
+from nicarbon.rivals.race import Found, How, Run, Seat, run_beside, run_inside
 from nicarbon.rivals.rows import COLUMNS, NOTHING, Figure, Row, Truth, rows_of, tsv, values
+from nicarbon.rivals.signals import Signals
 from nicarbon.rivals.truth import HostCounter, Series
 
 FRANCE = Intensity(56.0, 28.0, 112.0, 'FR', '', '', 'average', 'example')

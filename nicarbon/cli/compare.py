@@ -20,7 +20,8 @@ from ..account import Intensity
 from ..errors import InputError, NicarbonError, StageError, UnavailableError, UsageError
 from ..host import online_cores
 from ..rivals import RIVALS, Rival, environments, named
-from ..rivals.race import How, Run, Seat, Signals, run_beside, run_inside
+from ..rivals.race import How, Run, Seat, run_beside, run_inside
+from ..rivals.signals import Signals
 from ..rivals.truth import HostCounter
 from .assumed import Assumed
 from .choice import Parser, choose, flags
