@@ -349,6 +349,8 @@ def _screen(told: Comparison, rows: Sequence[Row]) -> Iterator[str]:
     for line in shown:
         if line.why:
             yield from _below(f'{line.name}: {line.why}')
+            if line.state == 'failed' and line.remark:
+                yield from _below(f'  {line.remark}')
 
 
 def _measured(shown: Sequence[Line]) -> Iterator[str]:
