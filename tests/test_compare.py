@@ -422,7 +422,7 @@ def test_the_hosts_counter_is_read_at_any_time() -> None:
         begin = time.monotonic()
         time.sleep(0.5)
         end = time.monotonic()
-        time.sleep(0.15)
+        time.sleep(0.3)
         assert counter.between(begin, end) == pytest.approx(50 * (end - begin), rel=0.01)
         assert counter.between(begin, end + 100) is None
     with HostCounter([Fake(50.0)]) as models_alone:
@@ -460,6 +460,14 @@ def test_grams_differ_by_the_measuring_alone(joules: float, pue: float) -> None:
     first, second = rows_of([run], about, Truth(lambda *_: None), FRANCE, PUE(1.5))
     assert second.same.grams == pytest.approx(2 * first.same.grams)
     assert values(first)['same_energy'] == pytest.approx(1.5 * joules)
+
+
+def test_a_mean_of_fewer_runs_says_so() -> None:
+    told = [Found('x', answer={'joules': joules}) for joules in (2.0, None)]
+    runs = [Run(code=0, found=[found]) for found in told]
+    (row,) = rows_of(runs, {'x': Row('x')}, Truth(lambda *_: None), FRANCE, PUE())
+    assert (row.it_energy.mean, row.state) == (2.0, 'seen')
+    assert row.why == 'told an energy in 1 of 2 runs'
 
 
 def test_a_ratio_compares_the_same_components() -> None:

@@ -216,6 +216,8 @@ def _row(about: Row, said: Sequence[Found], truth: Truth, intensity: Intensity, 
     if failed and failed < len(said):
         why = f'{why} ({failed} of {len(said)} runs)'
     notes = dict.fromkeys(str(answer['note']) for answer in told if answer.get('note'))
+    if it_energy and it_energy.count < len(said) and not failed:
+        notes[f'told an energy in {it_energy.count} of {len(said)} runs'] = None
     known: dict[str, Any] = {each.name: getattr(about, each.name) for each in fields(Row)}
     known |= {
         'version': next((found.version for found in said if found.version), ''),

@@ -12,8 +12,9 @@ from ..meters import Meter, Moment
 
 __all__ = ['HostCounter', 'Series']
 
-STEP_SECONDS = 0.1
-"""Between two looks: that takes well below a millisecond."""
+STEP_SECONDS = 0.2
+"""Between two looks: one takes well below a millisecond, and counters that do not move for 0.1 s
+count as standing still."""
 
 
 class Series:
@@ -66,7 +67,7 @@ class Series:
 
 
 class HostCounter:
-    """The counters of this host, looked at ten times a second inside the ``with`` block.
+    """The counters of this host, looked at five times a second inside the ``with`` block.
 
     Parameters
     ----------
