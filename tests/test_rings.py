@@ -54,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'progress': {'errors', 'stage'},
     'probes': set(),
     'complexity': {'errors'},
-    'readers': {'entry', 'errors', 'stage'},
+    'readers': {'entry', 'errors', 'host', 'stage'},
     'interfaces': {
         'anatomy',
         'aware',
