@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from . import Reader
+from .freesurfer import FreeSurfer
 
 __all__ = ['READERS']
 
-READERS: tuple[Reader, ...] = ()
+READERS: tuple[Reader, ...] = (FreeSurfer(),)
 """Who closes a folder comes before who would take a part of it for something else."""
