@@ -419,14 +419,15 @@ def test_where_the_log_is_gone_what_has_its_markers_stands_in(tmp_path: Path, na
         'recon-all.cmd': f'\n\n#-----\n# New invocation of recon-all {first} \n\n mri_info x \n\n',
     }
     text = heads[name] + mark('Fill', '09:31:00') + mark('Tessellate lh', '09:32:00')
-    done = 'SUBJECT bert\nHOST node-7\nVERSION 7.3.2 (freesurfer-linux-7.3.2-20220804)\n'
+    done = f'SUBJECT bert\nEND_TIME {DAY.format("09:33:00")}\nHOST node-7\nVERSION 7.3.2 (freesurfer-7.3.2-2022)\n'
     scripts = write(tmp_path / 'bert', {name: text, 'recon-all.done': done})
     found = read(scripts)
     assert [(entry.stage, entry.outcome) for entry in found.entries] == [
         ('fill', 'ran'),
-        ('tessellate_lh', 'killed'),
+        # A status file tells when it ended, a list of commands does not.
+        ('tessellate_lh', 'killed' if name.endswith('.log') else 'ran'),
     ]
-    assert found.entries[0].seconds == 120
+    assert [entry.seconds for entry in found.entries] == [120, 60 * name.endswith('.cmd')]
     assert found.entries[0].host == 'node-7'
     assert found.versions == {'FreeSurfer': '7.3.2'}
 
@@ -656,6 +657,24 @@ def test_lines_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
         assert '1 lines of timed programs' in found.warnings[0]
     comma = told(tmp_path / 'bert', text.replace('U 230.00', 'U 230,00'))
     assert sum(entry.cpu_seconds for entry in comma.entries) == 291
+
+
+def test_where_all_dates_were_made_the_same_nothing_is_known(tmp_path: Path) -> None:
+    wiped = 'Thu Jan 01 00:00:00 CET 1971'
+    text = begin(day=wiped, stamp=OLD)
+    for title in ('Talairach', 'CA Reg', 'BA Labels lh'):
+        text += mark(title, '', wiped)
+    found = told(tmp_path / 'bert', text + end('', day=wiped, started=''))
+    assert [entry.readings[0].joules for entry in found.entries] == [None, None, None]
+    assert len(found.warnings) == 1
+
+
+def test_many_doubts_of_a_kind_are_one_short_line(tmp_path: Path) -> None:
+    zones = [f'{a}{b}X' for a in 'ABCDEFGHIJ' for b in 'ABCDEFGHIJ']
+    text = begin() + ''.join(mark('Fill', '09:31:00', DAY.replace('CEST', zone)) for zone in zones)
+    found = told(tmp_path / 'bert', text)
+    assert all(len(line) < 300 + len(str(tmp_path)) for line in found.warnings)
+    assert len(found.warnings) == 2
 
 
 def test_a_clock_that_was_set_is_no_stage_of_years(tmp_path: Path) -> None:

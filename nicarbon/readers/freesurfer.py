@@ -19,6 +19,7 @@ from ..errors import ReaderError
 from ..host import Host
 from ..stage import stages
 from . import Folder, Hardware, Source, Told, Work, first_of, leaf, modelled, text_of
+from .dates import Zones, dated
 from .names import labels
 from .recon_all_calls import VERSION, Call
 from .recon_all_log import Log, read_log
@@ -45,6 +46,9 @@ FLAGS = {'recon-all.log': 'IsRunning.lh+rh'}
 GROWS_SECONDS = 48 * 3600.0
 """A log that was not written to for longer is not going to grow, whatever the flag says: the
 longest program of recon-all that prints nothing needs hours, not days (judgement)."""
+
+UNTOLD_THREADS = 4.0
+"""Most cores in use where nobody tells: as many as recon-all takes with ``-parallel``."""
 
 GROWING = '{} still runs: left out, to be read when it has ended'
 LOST = 'when {} ended is not told: only what programs told is counted'
@@ -129,7 +133,7 @@ class FreeSurfer:
         if not any(turn.key for _, call in calls for turn in call.turns):
             said = '; '.join(warnings) or f'{source.path}: no stage of recon-all in its logs'
             raise ReaderError(said)
-        _complete(source, [call for _, call in calls])
+        _complete(source, calls)
         told = _Subject(source, hardware, calls)
         told.read()
         found = dict.fromkeys(call.version for _, call in calls if call.version)
@@ -161,15 +165,19 @@ def _is_log(path: Path) -> bool:
 
 def _doubts(path: Path, log: Log) -> Iterator[str]:
     if log.unknown:
-        zones = ', '.join(zone or 'none' for zone in log.unknown)
+        zones = _some([zone or 'none' for zone in log.unknown])
         yield f'{path}: time zone {zones} is not known: its clock is taken as UTC'
     if log.torn:
         yield f'{path}: {log.torn} lines of timed programs cannot be read: their CPU time is missing'
 
 
-def _complete(source: Source, calls: Sequence[Call]) -> None:
+def _some(names: Sequence[str]) -> str:
+    return ', '.join(names[:3]) + (' …' if len(names) > 3 else '')
+
+
+def _complete(source: Source, calls: Sequence[tuple[Path, Call]]) -> None:
     """What the logs do not say, other files may."""
-    version = host = ''
+    version = host = end = ''
     for path in source.files:
         if path.name not in {'recon-all.done', 'build-stamp.txt'}:
             continue
@@ -181,9 +189,15 @@ def _complete(source: Source, calls: Sequence[Call]) -> None:
         version = version or (found[1] if found else '')
         name = re.search(r'^HOST ([A-Za-z0-9][A-Za-z0-9._-]{0,63})$', text, re.MULTILINE)
         host = host or (name[1] if name else '')
-    for call in calls:
+        end = text.partition('\nEND_TIME ')[2].partition('\n')[0]
+    for _, call in calls:
         call.version = call.version or version
         call.host = call.host or host
+    path, last = calls[-1]
+    told = dated(end)
+    if path.suffix == '.cmd' and last.stop is None and told is not None:
+        moment = Zones().utc(told[1])
+        last.stop = moment if moment >= last.last else None
 
 
 class _Subject:
@@ -209,6 +223,9 @@ class _Subject:
             host = self._host(call)
             self.hosts.append(host)
             for run in runs(call):
+                if run.open and path.suffix == '.cmd':
+                    # Lists of commands tell no end of any call.
+                    run.outcome, run.error = 'ran', ''
                 if run.open and call is last[path] and _grows(path, self._source.files):
                     self._doubts[path, GROWING].append(run.key)
                 else:
@@ -217,9 +234,7 @@ class _Subject:
     def warnings(self) -> Iterator[str]:
         """One line for each kind of doubt and log."""
         for (path, what), told in self._doubts.items():
-            some = list(dict.fromkeys(told))
-            names = ', '.join(some[:3]) + (' …' if len(some) > 3 else '')
-            yield f'{path}: {what.format(names)}'
+            yield f'{path}: {what.format(_some(list(dict.fromkeys(told))))}'
 
     def _host(self, call: Call) -> Host:
         """The machine; where nobody says what it is, with as many threads as were to be used."""
@@ -340,7 +355,9 @@ def _in_use(call: Call, run: Run) -> tuple[float, float]:
     Some use one thread, some as many as they may: between both lies their geometric mean.
     """
     name = run.key.removesuffix('_lh').removesuffix('_rh')
-    threads = any(one.threads for one in stages('freesurfer', call.table) if one.name == name)
-    if not threads or run.cores <= 1:
+    many = any(one.threads for one in stages('freesurfer', call.table) if one.name == name)
+    # A list of commands does not tell how recon-all was called.
+    most = run.cores if call.arguments else max(run.cores, UNTOLD_THREADS)
+    if not many or most <= 1:
         return 1.0, U_ONE_CORE
-    return sqrt(run.cores), sqrt(run.cores) * U_ONE_CORE
+    return sqrt(most), sqrt(most) * U_ONE_CORE

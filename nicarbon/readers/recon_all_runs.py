@@ -14,6 +14,9 @@ __all__ = ['ASLEEP_SECONDS', 'Piece', 'Run', 'runs']
 LONGEST_SECONDS = 60 * 86400.0
 """No stage runs for longer: a clock was set between its marker and the next one (judgement)."""
 
+FEWEST_WIPED = 3
+"""So many stages are not run within a second (judgement)."""
+
 ASLEEP_SECONDS = 600.0
 """A program that did nothing for less than that may have waited for a disk or a core."""
 
@@ -140,11 +143,12 @@ def runs(call: Call) -> list[Run]:
     turns = _without_start(call)
     found: dict[tuple[str, int], Run] = {}
     stops = [turn.start for turn in turns[1:]]
+    wiped = _is_wiped(call, turns)
     ends = zip(turns, [*stops, call.stop], strict=True)
     for turn, stop, cores, ran in _side_by_side(call, list(ends)):
         run = found.setdefault((turn.key, turn.attempt), Run(turn.key, cores=cores))
         run.pieces.append(_piece(turn, stop, ran))
-        run.lost |= stop is None or stop - turn.start > LONGEST_SECONDS
+        run.lost |= wiped or stop is None or stop - turn.start > LONGEST_SECONDS
         if turn.failed:
             run.outcome, run.error = 'failed', turn.failed
     if turns:
@@ -154,6 +158,12 @@ def runs(call: Call) -> list[Run]:
         elif call.stop is None:
             last.outcome, last.error, last.open = 'killed', 'its log tells no end', True
     return list(found.values())
+
+
+def _is_wiped(call: Call, turns: Sequence[Turn]) -> bool:
+    """Whether somebody made all dates the same, as is done to hide when people were scanned."""
+    moments = {turn.start for turn in turns} | ({call.stop} if call.stop is not None else set())
+    return not call.timed and len(turns) >= FEWEST_WIPED and len(moments) == 1
 
 
 def _without_start(call: Call) -> list[Turn]:
