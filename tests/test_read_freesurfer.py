@@ -374,7 +374,7 @@ def test_of_wall_time_the_cores_in_use_are_assumed_and_the_method_says_so(tmp_pa
     (entry,) = told(tmp_path / 'bert', text).entries
     reading = entry.readings[0]
     assert (entry.seconds, entry.cpu_seconds) == (180, 180)
-    assert (reading.tier, reading.method) == ('assumed', 'model:ccf, 1 cores in use')
+    assert (reading.tier, reading.method) == ('assumed', 'model:ccf-by-wall, 1 cores in use')
     assert reading.u_rel > 2.0
 
 
@@ -639,6 +639,14 @@ def test_a_file_with_too_much_of_everything_is_left_alone(tmp_path: Path) -> Non
     assert keys(found) == ['input', 'motioncor', 'sphere_lh']
     assert len(found.warnings) == 1
     assert 'recon-all-lh.log: more than' in found.warnings[0]
+
+
+def test_a_pipe_is_no_log(tmp_path: Path) -> None:
+    scripts = write(tmp_path / 'bert', {'recon-all.log': finished()})
+    os.mkfifo(scripts / 'recon-all-lh.log')
+    found = read(scripts)
+    assert len(found.entries) == 3
+    assert 'is no file' in found.warnings[0]
 
 
 def test_names_that_would_do_harm_are_not_taken(tmp_path: Path) -> None:

@@ -175,10 +175,9 @@ class _Calls:
 
     def ran(self, at: int) -> None:
         """A program that recon-all timed has ended."""
-        words = self._line(at).split()
         if not self._live:
             return
-        found = timed(words)
+        found = timed(self.text, at)
         if found is None:
             self.torn += 1
             return
