@@ -117,7 +117,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         'summary',
     },
     'exports': {'account', 'errors', 'host', 'quantity', 'stage'},
-    'report': VALUES | {'advice', 'bids', 'scenario', 'host', 'waste'},
+    'repeats': set(),
+    'report': VALUES | {'advice', 'bids', 'repeats', 'scenario', 'host', 'waste'},
     'demo': {'errors', 'anatomy'},
     'cli': {'*'},
 }

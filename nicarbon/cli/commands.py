@@ -27,6 +27,7 @@ Options may also stand in a TOML file (--config-file) or in the environment
 other commands:
   nicarbon account OUT_DIR [--grid ZONE] [--pue PUE]   account again, run nothing
   nicarbon advise OUT_DIR [--json]                     what would have cost less
+  nicarbon benchmark BIDS_DIR OUT_DIR [--repeats N]    pipelines side by side
   nicarbon demo [DIR]                                  two heads, start to end
   nicarbon exec [-o OUT_DIR] -- CMD [ARG ...]          record any program
   nicarbon estimate --scans N | --dataset NAME         what many scans would take
@@ -54,6 +55,7 @@ def run(argv: Sequence[str]) -> int:
     commands: dict[str, Callable[[Sequence[str]], int]] = {
         'account': _account,
         'advise': _advise,
+        'benchmark': _benchmark,
         'calibrate': _calibrate,
         'demo': _demo,
         'doctor': _doctor,
@@ -173,6 +175,12 @@ def _estimate(argv: Sequence[str]) -> int:
 
 def _export(argv: Sequence[str]) -> int:
     from .export import command
+
+    return command(argv)
+
+
+def _benchmark(argv: Sequence[str]) -> int:
+    from .benchmark import command
 
     return command(argv)
 
