@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..advice import Advised, Known, advise
+from ..devices import devices
 from ..errors import InputError
 from ..findings import busy_seconds, repeats, speeds, waste
 from ..grids import parse
@@ -117,6 +118,7 @@ def known_of(
         tuple(over(gathered.runs, parse(zone)) for zone in ELSEWHERE),
         assumed.cleanest(seconds),
         seconds / 3600,
+        devices(cohort, pipeline),
     )
 
 
