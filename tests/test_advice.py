@@ -226,6 +226,17 @@ def test_the_pipeline_that_used_less_on_the_same_sessions() -> None:
     assert 'with FreeSurfer alone' in dear.headline
 
 
+@pytest.mark.parametrize(
+    ('first', 'where'), [(0, ', in part on a GPU, alone'), (1, ' on a GPU alone'), (2, ' alone')]
+)
+def test_a_pipeline_is_on_a_gpu_where_all_of_it_is(first: int, where: str) -> None:
+    """All ten sessions, the five with a GPU, or the five without."""
+    fast = [one for one in on_processors() if first in {0, 1 + (one.subject >= '05')}]
+    slow = [stage('motioncor', f'{n:02d}', 1e6 + 1e4 * n, 1e5, 100 + n) for n in range(10)]
+    headline = said([*fast, *slow])['pipeline'].headline
+    assert headline == f'Process with FastSurfer{where}, in place of FreeSurfer'
+
+
 @pytest.mark.parametrize('ratios', [[0.2, 0.2, 0.2], [0.2, 0.9, 1.2, 1.5]])
 def test_too_few_pairs_or_too_far_apart(ratios: list[float]) -> None:
     assert 'pipeline' not in said(both(ratios))
