@@ -97,7 +97,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     'columns': {'account', 'digest', 'quantity', 'sidecar'},
     'sums': {'account', 'columns', 'digest', 'entry', 'phases', 'share', 'summary'},
     'cohort': VALUES | {'columns', 'digest', 'sums'},
-    'waste': {'account'},
+    'waste': {'account', 'spread'},
+    'devices': {'account', 'cohort', 'columns', 'digest', 'spread', 'stage', 'sums', 'waste'},
     'findings': {'account', 'cohort', 'columns', 'summary', 'sums', 'waste'},
     'advice': {'account', 'quantity', 'scenario', 'spread', 'stage', 'summary', 'waste'},
     'grids': {'errors', 'account'},
@@ -125,7 +126,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 ALONE: dict[str, set[str]] = {
     'nipype': {'aware', 'instrument', 'interfaces', 'workflows', 'cli'},
-    'polars': {'cli', 'cohort', 'columns', 'findings', 'sums'},
+    'polars': {'cli', 'cohort', 'columns', 'devices', 'findings', 'sums'},
     'psutil': {'meters', 'cputime', 'cli'},
     'pynvml': {'meters'},
     'codecarbon': {'exports', 'grids', 'processor'},

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
-from ..errors import InputError, LevelError, UsageError
+from ..errors import LevelError, UsageError
 from .choice import Chosen, Parser, choose, flags, version
 
 __all__ = ['parser', 'run']
@@ -197,11 +197,9 @@ def _report(
     from .earlier import last_options
     from .outputs import write_group
     from .screen import Screen
+    from .survey import there
 
-    if not out_dir.is_dir():
-        raise InputError(
-            f'{out_dir}: no such folder; give the OUT_DIR of a participant run, of recording or of exec'
-        )
+    there(out_dir)
     chosen: Chosen = choose(given, earlier=last_options(out_dir))
     written = write_group(out_dir, chosen, group=group, remake=remake)
     screen = Screen(sys.stdout, written.pipeline)
