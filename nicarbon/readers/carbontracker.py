@@ -202,10 +202,13 @@ def _log(standard: str, output: str) -> Log:
 
 def _messages(text: str) -> Iterator[tuple[str, str]]:
     """Moment and text of each message, which may have several lines."""
-    starts = list(_LINE.finditer(text))
-    ends = [start.start() for start in starts[1:]] + [len(text)]
-    for start, end in zip(starts, ends, strict=True):
-        yield start[1], text[start.end() : end]
+    before = None
+    for start in _LINE.finditer(text):
+        if before is not None:
+            yield before[1], text[before.end() : start.start()]
+        before = start
+    if before is not None:
+        yield before[1], text[before.end() :]
 
 
 def _found_epochs(text: str, devices: dict[str, tuple[str, ...]]) -> list[Epoch]:
