@@ -179,6 +179,20 @@ def test_epochs_of_one_second_follow_one_another(tmp_path: Path):
     assert second.start == pytest.approx(first.stop)
 
 
+def test_many_epochs_are_kept_short(tmp_path: Path):
+    lines = [HEAD.format(BRAND)]
+    for number in range(1300):
+        told_at = f'2026-11-26 {3 + number // 600:02}:{number // 10 % 60:02}:{number % 10 * 6:02}'
+        lines.append(f'{told_at} - Epoch {number + 1}:\n{told_at} - Duration: 0:00:02.50\n')
+        watts = 'None' if number % 2 else '40.0'
+        lines.append(f'{told_at} - Average power usage (W) for cpu: {watts}\n')
+    (entry,) = told(CarbonTracker(), logs(tmp_path, ''.join(lines))).entries
+    (cpu,) = entry.readings
+    assert entry.seconds == pytest.approx(1300 * 2.5)
+    assert cpu.joules == pytest.approx(650 * 100.0)
+    assert cpu.coverage == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize(
     'text',
     [

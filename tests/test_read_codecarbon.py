@@ -222,6 +222,9 @@ def test_somebody_elses_table_is_refused(tmp_path: Path):
     [
         {'duration': 'nan'},
         {'duration': 0},
+        # Two kilowatt-hours in an instant, which the clock of 1970 does not even resolve.
+        {'duration': 1.5e-5},
+        {'duration': 1.0, 'cpu_energy': 1.0},
         {'duration': '1e400'},
         {'energy_consumed': '', 'cpu_energy': '', 'ram_energy': ''},
         {'timestamp': '0001-01-01T00:00:00'},

@@ -27,7 +27,7 @@ from typing import NamedTuple
 from ..entry import Entry, Reading, Tier, Window
 from ..errors import ReaderError
 from ..host import Host
-from ..series import MAX_WINDOWS, merge_pairs, summed
+from ..series import MAX_WINDOWS, summed
 from . import Folder, Hardware, Source, Told, Work, leaf, text_of
 from .fields import moment, number, subject_of
 
@@ -292,12 +292,10 @@ def _epochs(source: Source, log: Log, host: Host) -> Entry:
     names = sorted(
         {name for epoch in log.epochs for name in epoch.watts if name in {'cpu', 'gpu'}}
     )
-    windows = tuple(_window(epoch, names) for epoch in log.epochs)
+    each = [_window(epoch, names) for epoch in log.epochs]
+    size = -(-len(each) // MAX_WINDOWS)
+    windows = tuple(_together(each[first : first + size]) for first in range(0, len(each), size))
     work = _work(source, windows[0].start, sum(window.seconds for window in windows), host)
-    for _ in range(32):
-        if len(windows) <= MAX_WINDOWS:
-            break
-        windows = merge_pairs(windows)
     readings = tuple(_reading(name, log, host) for name in names)
     return summed(leaf(source, 1, work, host, readings, windows), windows)
 
@@ -307,6 +305,19 @@ def _window(epoch: Epoch, names: Sequence[str]) -> Window:
     joules = tuple(None if one is None else one * epoch.seconds for one in watts)
     seen = tuple(0.0 if one is None else epoch.seconds for one in watts)
     return Window(epoch.ended - epoch.seconds, epoch.seconds, 0.0, None, joules, (), seen)
+
+
+def _together(windows: Sequence[Window]) -> Window:
+    """Several epochs as one: what lies between them was not tracked, and is no part of it."""
+    first = windows[0]
+    seconds = sum(window.seconds for window in windows)
+    joules = [
+        [value for value in values if value is not None]
+        for values in zip(*(window.joules for window in windows), strict=True)
+    ]
+    seen = (sum(values) for values in zip(*(window.covered for window in windows), strict=True))
+    sums = tuple(sum(values) if values else None for values in joules)
+    return Window(first.start, seconds, 0.0, None, sums, (), tuple(seen))
 
 
 def _actual(source: Source, log: Log, host: Host) -> Entry:

@@ -47,9 +47,11 @@ U_GPU = 1.65
 """Where a board has no counter of energy, its power is sampled, which was off by up to 65 %
 (arXiv:2312.02741); a row does not say which."""
 
+LEAST_SECONDS = 0.01
 MOST_SECONDS = 1e9
 MOST_KWH = 1e6
-"""No run took longer, or more."""
+MOST_WATTS = 1e6
+"""No run was shorter, took longer, or more."""
 
 _NAME = re.compile(r'emissions.*\.csv(?:(?:_\d+)?\.bak)?(?:\.gz)?')
 _NEW = re.compile(r'(?:[3-9]|[1-9]\d+)\.')
@@ -192,7 +194,9 @@ def _row(cells: Mapping[str, str | None]) -> Row | None:
     seconds = number(cells.get('duration'), MOST_SECONDS)
     pue = number(cells.get('pue'), 10.0)
     kwh = _energies(cells, max(1.0, pue or 1.0))
-    if ended is None or not seconds or not kwh or ended - seconds <= 0:
+    if ended is None or seconds is None or not kwh or not LEAST_SECONDS <= seconds < ended:
+        return None
+    if sum(kwh.values()) * JOULES_PER_KWH > MOST_WATTS * seconds:
         return None
     cores = number(cells.get('cpu_count'), 1e5) or 0.0
     load = number(cells.get('cpu_utilization_percent'), 1e5 * 100)
@@ -265,7 +269,7 @@ def _leaves(rows: Iterable[Row]) -> tuple[list[Row], list[str]]:
         kept += inner
         if key in runs:
             rest = _rest(runs[key], inner) if inner else runs[key]
-            if rest is not None and rest.seconds > 0:
+            if rest is not None and rest.seconds >= LEAST_SECONDS:
                 kept.append(rest)
             elif rest is not None:
                 joules = rest.total * JOULES_PER_KWH

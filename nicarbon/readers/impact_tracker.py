@@ -56,6 +56,7 @@ FIRST_CORE_WATTS = 12.0
 """What each of the first busy cores adds at most: that much on two Xeon Gold 6148 with up to
 1.4 of 40 threads busy, 3 W from the fifth on (logs of one node at different loads)."""
 
+LEAST_SECONDS = 0.01
 LEAST_WATTS = 1e-3
 MOST_WATTS = 1e6
 MOST_CORES = 1e5
@@ -188,7 +189,7 @@ def _samples(lines: Iterable[str]) -> tuple[list[Sample], int]:
         if not line.strip():
             continue
         sample = _sample(line)
-        if sample is None or (found and sample.moment <= found[-1].moment):
+        if sample is None or (found and sample.moment < found[-1].moment + LEAST_SECONDS):
             broken += 1
         else:
             found.append(sample)
