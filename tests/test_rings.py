@@ -55,7 +55,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     'progress': {'errors', 'stage'},
     'probes': set(),
     'complexity': {'errors'},
-    'readers': {'entry', 'errors', 'host', 'stage'},
+    'readers': {'entry', 'errors', 'host', 'series', 'stage'},
+    'claims': {'entry', 'series', 'share'},
     'interfaces': {
         'anatomy',
         'aware',
