@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from . import Reader
+from .carbontracker import CarbonTracker
+from .codecarbon import CodeCarbon
+from .impact_tracker import ImpactTracker
 
 __all__ = ['READERS']
 
-READERS: tuple[Reader, ...] = ()
+READERS: tuple[Reader, ...] = (ImpactTracker(), CodeCarbon(), CarbonTracker())
 """Who closes a folder comes before who would take a part of it for something else."""
