@@ -12,11 +12,13 @@ help:                ## Show this
 demo: $(BIN)/.demo   ## Process two heads from start to end, and open the pages it names
 	$(BIN)/nicarbon demo $(DEMO)
 
+# What measures runs alone; the others need not.
 test: $(BIN)/.test system lint   ## Lint, type-check, and run every test
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile -m 'not slow and not browser'
+	$(BIN)/pytest -m 'slow or browser'
 
 quick: $(BIN)/.test lint   ## The tests that take seconds
-	$(BIN)/pytest -m 'not slow and not browser'
+	$(BIN)/pytest -n auto --dist loadfile -m 'not slow and not browser'
 
 lint: $(BIN)/.test
 	$(BIN)/ruff check .

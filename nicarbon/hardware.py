@@ -31,6 +31,8 @@ class Stated:
         Hardware threads of a machine.
     tdp_watts : float, optional
         Thermal design power of one package, in watts.
+    idle_watts : float, optional
+        What all CPUs of a machine draw at rest, as somebody measured it.
 
     Raises
     ------
@@ -54,6 +56,7 @@ class Stated:
     sockets: int = 1
     cores: int | None = None
     tdp_watts: float | None = None
+    idle_watts: float | None = None
 
     def __post_init__(self) -> None:
         if self.cpu and (missing := self._missing()):
@@ -100,7 +103,7 @@ def _host(stated: Stated, name: str, model: str, cores: int | None) -> Host:
     # power of both of theirs.
     paired = threads > physical * stated.sockets if physical else True
     family = '' if stated.tdp_watts else family_of(model)
-    return Host(
+    host = Host(
         name=name,
         cpu=model,
         cores=threads,
@@ -110,4 +113,15 @@ def _host(stated: Stated, name: str, model: str, cores: int | None) -> Host:
         tdp_watts=tdp,
         family=family,
         **power(family, tdp, threads, virtual=False, paired=paired),
+    )
+    return host if stated.idle_watts is None else _at_rest(host, stated.idle_watts)
+
+
+def _at_rest(host: Host, watts: float) -> Host:
+    """With an idle power that was measured; what full load adds is still of the table."""
+    return host._replace(
+        idle_watts=watts,
+        peak_watts=watts + host.peak_watts - host.idle_watts,
+        power_method='model:calibrated',
+        power_source=f'idle power as stated; above it, {host.power_source}',
     )

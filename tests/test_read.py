@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from command import nicarbon
+from tracker_logs import look
 
 from nicarbon import ledger
 from nicarbon.cli.read import command
@@ -176,3 +177,20 @@ def test_what_the_log_says_of_its_machine_comes_first() -> None:
     assert stated.host('h').family == 'Skylake'
     # Hyper-threading off: a core has the power of both of its threads.
     assert stated.host('h', cores=80).peak_watts == stated.host('h').peak_watts
+
+
+def test_what_a_tracker_charged_stands_beside_what_we_do(tmp_path: Path, capsys) -> None:
+    for name, watts, charged, busy in (('idle', 83.0, 58.7, 1.2), ('busy', 291.0, 6.9, 37.7)):
+        folder = tmp_path / 'in' / name
+        folder.mkdir(parents=True)
+        lines = [look(1.6e9 + 4 * n, watts, charged, own=0.87, busy=busy) for n in range(9)]
+        (folder / 'data.json').write_text('\n'.join(lines))
+    words = [str(tmp_path / 'in'), '-o', str(tmp_path / 'out'), '--idle-watts', '70']
+    assert command(words) == 0
+    told = capsys.readouterr().out
+    assert 'idle/data.json: experiment-impact-tracker 58.7 W; by policy reserved ' in told
+    assert 'busy/data.json: experiment-impact-tracker 6.9 W; by policy reserved ' in told
+    about = [
+        json.loads(path.read_text()) for path in (tmp_path / 'out').glob('logs/*/source.json')
+    ]
+    assert {round(one['claims']['experiment-impact-tracker']) for one in about} == {1057, 124}

@@ -55,7 +55,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     'progress': {'errors', 'stage'},
     'probes': set(),
     'complexity': {'errors'},
-    'readers': {'entry', 'errors', 'host', 'stage'},
+    'readers': {'entry', 'errors', 'host', 'series', 'stage'},
+    'claims': {'entry', 'series', 'share'},
     'interfaces': {
         'anatomy',
         'aware',
@@ -97,7 +98,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     'columns': {'account', 'digest', 'quantity', 'sidecar'},
     'sums': {'account', 'columns', 'digest', 'entry', 'phases', 'share', 'summary'},
     'cohort': VALUES | {'columns', 'digest', 'sums'},
-    'waste': {'account'},
+    'waste': {'account', 'spread'},
+    'devices': {'account', 'cohort', 'columns', 'digest', 'spread', 'stage', 'sums', 'waste'},
     'findings': {'account', 'cohort', 'columns', 'summary', 'sums', 'waste'},
     'advice': {'account', 'quantity', 'scenario', 'spread', 'stage', 'summary', 'waste'},
     'grids': {'errors', 'account'},
@@ -117,14 +119,15 @@ MAY_IMPORT: dict[str, set[str]] = {
         'summary',
     },
     'exports': {'account', 'errors', 'host', 'quantity', 'stage'},
-    'report': VALUES | {'advice', 'bids', 'scenario', 'host', 'waste'},
+    'repeats': set(),
+    'report': VALUES | {'advice', 'bids', 'repeats', 'scenario', 'host', 'waste'},
     'demo': {'errors', 'anatomy'},
     'cli': {'*'},
 }
 
 ALONE: dict[str, set[str]] = {
     'nipype': {'aware', 'instrument', 'interfaces', 'workflows', 'cli'},
-    'polars': {'cli', 'cohort', 'columns', 'findings', 'sums'},
+    'polars': {'cli', 'cohort', 'columns', 'devices', 'findings', 'sums'},
     'psutil': {'meters', 'cputime', 'cli'},
     'pynvml': {'meters'},
     'codecarbon': {'exports', 'grids', 'processor'},

@@ -13,6 +13,7 @@ from typing import Any
 import tomli_w
 
 from .. import __version__
+from ..claims import against
 from ..entry import Entry
 from ..errors import NicarbonError
 from ..files import save, save_json
@@ -43,6 +44,8 @@ class Outcome:
     joules, low, high : float
         That the entries are charged by the default policy, and the ends of the interval.
     warnings : tuple of str
+    compared : str
+        What another tracker charged for it, and what each policy does; empty without one.
     """
 
     reader: str
@@ -55,6 +58,7 @@ class Outcome:
     low: float = 0.0
     high: float = 0.0
     warnings: tuple[str, ...] = ()
+    compared: str = ''
 
 
 def read_once(reader: Reader, source: Source, out_dir: Path, stated: Stated) -> Outcome:
@@ -145,7 +149,23 @@ def _outcome(source: Source, told: Told) -> Outcome:
         sum(joules / u for joules, u in charged),
         sum(joules * u for joules, u in charged),
         told.warnings,
+        _compared(source, told),
     )
+
+
+def _compared(source: Source, told: Told) -> str:
+    """Mean power of the same work on the same seconds, by the tracker's rule and by ours."""
+    if not told.claims:
+        return ''
+    both = against(told.entries, told.claims)
+    watts = both.watts
+    theirs = ', '.join(f'{name} {watts[name]:.3g} W' for name in both.claims if name in watts)
+    if not theirs:
+        return ''
+    ours = [f'{name} {watts[name]:.3g} W' for name in both.policies]
+    low, high = watts['reserved'] / both.u_rel, watts['reserved'] * both.u_rel
+    ours[0] += f' ({low:.3g}–{high:.3g})'
+    return f'{source.path}: {theirs}; by policy {", ".join(ours)}'
 
 
 def _charged(entries: Sequence[Entry]) -> list[tuple[float, float]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -77,6 +79,12 @@ def parser() -> Parser:
         metavar='WATTS',
         help='thermal design power of one CPU that is in no table',
     )
+    asked.add_argument(
+        '--idle-watts',
+        type=float,
+        metavar='WATTS',
+        help='what all CPUs of a machine draw at rest, if it was measured',
+    )
     return asked
 
 
@@ -94,7 +102,7 @@ def command(argv: Sequence[str], readers: Sequence[Reader] = READERS) -> int:
         0; 1 if something that was recognised could not be read.
     """
     asked = parser().parse_args(argv)
-    stated = _stated(asked.cpu, asked.sockets, asked.cores, asked.tdp)
+    stated = _stated(asked)
     for path in asked.paths:
         if not path.exists():
             raise InputError(f'{path}: no such file or folder')
@@ -119,11 +127,12 @@ def command(argv: Sequence[str], readers: Sequence[Reader] = READERS) -> int:
     return 1 if tally.failed else 0
 
 
-def _stated(cpu: str, sockets: int, cores: int | None, tdp: float | None) -> Stated:
-    for name, value in (('sockets', sockets), ('cores', cores), ('tdp', tdp)):
-        if value is not None and value <= 0:
-            raise UsageError(f'--{name} {value:g}: give a number above 0')
-    return Stated(cpu, sockets, cores, tdp)
+def _stated(asked: argparse.Namespace) -> Stated:
+    for name in ('sockets', 'cores', 'tdp', 'idle_watts'):
+        value = getattr(asked, name)
+        if value is not None and not 0 < value < math.inf:
+            raise UsageError(f'--{name.replace("_", "-")} {value:g}: give a number above 0')
+    return Stated(asked.cpu, asked.sockets, asked.cores, asked.tdp, asked.idle_watts)
 
 
 def _prepare(out_dir: Path) -> None:
@@ -174,6 +183,7 @@ class _Tally:
         self.cpu_seconds: Counter[str] = Counter()
         self.joules = self.low = self.high = 0.0
         self.warnings: list[str] = []
+        self.compared: list[str] = []
 
     def add(self, one: Outcome) -> None:
         self.states[one.reader, one.state] += 1
@@ -183,6 +193,8 @@ class _Tally:
         self.low += one.low
         self.high += one.high
         self.warnings += one.warnings
+        if one.compared:
+            self.compared.append(one.compared)
 
     @property
     def failed(self) -> int:
@@ -197,6 +209,10 @@ def _tell(tally: _Tally, out_dir: Path) -> None:
         _say(
             f'… and {more:,} more lines of this kind, in {out_dir}/logs/read-*/{NAME}', sys.stderr
         )
+    for line in tally.compared[:MOST_LINES]:
+        _say(line)
+    if len(tally.compared) > MOST_LINES:
+        _say(f'… and {len(tally.compared) - MOST_LINES:,} more, in {out_dir}/logs/read-*/{NAME}')
     for reader in sorted(tally.entries):
         counts = [
             f'{count:,} {state}'

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from . import Reader
+from .carbontracker import CarbonTracker
+from .codecarbon import CodeCarbon
 from .freesurfer import FreeSurfer
+from .impact_tracker import ImpactTracker
 
 __all__ = ['READERS']
 
-READERS: tuple[Reader, ...] = (FreeSurfer(),)
+READERS: tuple[Reader, ...] = (ImpactTracker(), CodeCarbon(), CarbonTracker(), FreeSurfer())
 """Who closes a folder comes before who would take a part of it for something else."""
