@@ -207,6 +207,25 @@ def test_hemispheres_side_by_side_have_half_of_the_cores_each(tmp_path: Path) ->
     assert told_of['cortribbon'].reserved_cores == 8
 
 
+def test_side_by_side_programs_that_tell_their_own_seconds_are_told_left_first(
+    tmp_path: Path,
+) -> None:
+    text = begin(arguments='-all -s bert -parallel', stamp=OLD) + mark(
+        'Fix Topology lh', '09:31:00'
+    )
+    text += mark('Fix Topology rh', '09:31:00')
+    for used in (100, 50):
+        text += f'mris_fix_topology utimesec    {used}.5\nmris_fix_topology stimesec    0.5\n'
+        text += f'FSRUNTIME@ mris_fix_topology lh  {used / 3600:.4f} hours 1 threads\n'
+        text += 'line\n' * 300
+    found = told(tmp_path / 'bert', text + mark('Smooth2 lh', '09:32:40') + end('09:33:00'))
+    left, right = (entry for entry in found.entries if entry.stage.startswith('fix'))
+    assert left.commands == right.commands == ()
+    # Of 160 and of 100 s, as the first stages start with the call.
+    assert left.cpu_seconds == pytest.approx(101 + 60, abs=1)
+    assert right.cpu_seconds == pytest.approx(51 + 110, abs=1)
+
+
 def took(minutes: int) -> str:
     return f'registration took {minutes} minutes and 0 seconds.\n'
 

@@ -206,7 +206,10 @@ def _side_by_side(
             continue
         both, end, skip = other[0], other[1], True
         ran = _programs(call, both)
-        left = [hemi == 'lh' for hemi in both.hemis] if call.timed else [False] * len(ran)
+        # Their logs are put together when both are through, the left one first.
+        left = [one < len(ran) // 2 for one in range(len(ran))]
+        if call.timed and any(both.hemis):
+            left = [hemi == 'lh' for hemi in both.hemis]
         half = max(1.0, call.threads / 2)
         yield turn, end, half, [one for one, mine in zip(ran, left, strict=True) if mine]
         yield both, end, half, [one for one, mine in zip(ran, left, strict=True) if not mine]
