@@ -16,14 +16,12 @@ from pathlib import Path, PurePosixPath
 from ..entry import Entry
 from ..errors import ReaderError
 from ..host import Host
-from . import Folder, Hardware, Source, Told, Work, leaf, modelled
+from . import Folder, Hardware, Source, Told, Work, leaf
 from .names import labels
 from .nipype_nodes import CALLBACKS, MONITOR, REPORT, Gathered, Node, gather
+from .wall import assumed
 
-__all__ = ['Nipype', 'labels_of', 'u_of_threads']
-
-U_ONE_THREAD = 2.0
-"""Of one thread: it may wait for files half of its time, or start others unasked."""
+__all__ = ['Nipype', 'labels_of']
 
 PACKAGES = {
     'afni': 'AFNI',
@@ -115,37 +113,8 @@ def _entry(source: Source, number: int, node: Node, host: Host) -> Entry:
         'failed' if run.error else 'ran',
         run.error,
     )
-    reading = modelled(
-        host,
-        work.cpu_seconds,
-        run.seconds,
-        work.cores,
-        u_use=u_of_threads(threads),
-        tier='assumed',
-    )
-    named = reading._replace(method=f'{reading.method}-by-threads')
-    return leaf(source, number, work, host, (named,))
-
-
-def u_of_threads(threads: float) -> float:
-    """How far CPU seconds may be from wall time times threads, at 95 %.
-
-    Parameters
-    ----------
-    threads : float
-        That a program was given.
-
-    Returns
-    -------
-    float
-        Multiplicative: of many threads, perhaps only one did the work.
-
-    Examples
-    --------
-    >>> u_of_threads(1.0), u_of_threads(8.0)
-    (2.0, 8.0)
-    """
-    return max(U_ONE_THREAD, threads)
+    reading = assumed(host, run.seconds, threads, work.cores)
+    return leaf(source, number, work, host, (reading,))
 
 
 def _began(node: Node) -> float:
@@ -247,8 +216,8 @@ def _notes(found: Gathered, kept: Sequence[Node]) -> Iterator[str]:
         )
     if found.unended:
         yield (
-            f'{len(found.unended)} nodes began, and nothing tells for how long they ran before '
-            f'they failed or were stopped: not counted ({_some(found.unended)})'
+            f'{len(found.unended)} nodes began, and nothing tells for how long they ran (they '
+            f'failed, were stopped, or made nothing): not counted ({_some(found.unended)})'
         )
 
 

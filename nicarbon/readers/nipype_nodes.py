@@ -107,6 +107,8 @@ def gather(root: Path, files: Iterable[Path]) -> Gathered:
             _add_sampled(path, logs.monitor(path), of, found)
         except (ReaderError, OSError) as error:
             found.warnings.append(_line(path, error))
+    known = {node.name for node in found.nodes}
+    found.unended = [name for name in found.unended if not known & {name, name.rpartition('.')[2]}]
     found.nodes += of.values()
     return found
 
@@ -240,7 +242,8 @@ def _add_sampled(
                 continue
             starts.append(run.began)
         if all(abs(start - began) > NEAR_SECONDS for start in starts):
-            whole = '.'.join(part for part in (*one.place[:1], one.place[1]) if part)
+            flow, _, name = one.place[0].rpartition('.')
+            whole = '.'.join(part for part in (flow, one.place[1], name) if part)
             found.nodes.append(Node(whole, None, one.run, MONITOR))
 
 
