@@ -1,0 +1,189 @@
+"""What is in a ``recon-surf.log``: programs with their CPU seconds, and parts.
+
+Banners have no clock; programs and the stages of recon-all within have one. What ran for both
+hemispheres at once was logged one after the other, so only programs tell when that was.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from ..entry import Command, Part
+from ..stage import parts as rows_of
+from . import fastsurfer, recon_all
+from .fastsurfer import Line
+from .fastsurfer_seg import dated, moments_of
+
+__all__ = ['Surfaces', 'spread', 'surfaces']
+
+LONGEST_SECONDS = 30 * 86400.0
+
+_THREADS = re.compile(r'\s--threads[ =](\d{1,4})(?!\S)')
+_UNAME = re.compile(r'^(?:Linux|Darwin) (\S+) ', re.MULTILINE)
+_BUILD = re.compile(r'^freesurfer-\S*?-(\d+\.\d+\.\d+)', re.MULTILINE)
+_STAMP = re.compile(r'@#@FSTIME\s+(\d{4}):(\d\d):(\d\d):(\d\d):(\d\d):(\d\d)')
+_ENDED = re.compile(r'^Ended   at (.*)$', re.MULTILINE)
+_THROUGH = re.compile(r'^recon-surf\.sh .* finished without error at', re.MULTILINE)
+_MARK = re.compile(r'^#@# .*\d\d:\d\d:\d\d')
+
+
+class Surfaces(NamedTuple):
+    """A run of recon-surf.
+
+    Parameters
+    ----------
+    began, seconds : float
+        Seconds since 1970, and wall time.
+    commands : tuple of Command
+    parts : tuple of Part
+    threads : int
+        That it was given.
+    both : bool
+        Whether both hemispheres were worked on at once.
+    ended : bool
+        Whether it says that it is through.
+    error : str
+        Why it failed; empty where it did not, or did not say.
+    host, freesurfer : str
+        Name of the machine and version; empty where neither is told.
+    """
+
+    began: float
+    seconds: float
+    commands: tuple[Command, ...]
+    parts: tuple[Part, ...]
+    threads: int
+    both: bool
+    ended: bool
+    error: str
+    host: str
+    freesurfer: str
+
+
+def surfaces(text: str, zone: float | None = None) -> Surfaces | None:
+    """Read a log of recon-surf.
+
+    Parameters
+    ----------
+    text : str
+    zone : float, optional
+        Seconds by which its clock is ahead of UTC, where it does not say so itself.
+
+    Returns
+    -------
+    Surfaces or None
+        None where it does not tell when anything ran.
+    """
+    lines = text.splitlines()
+    head = '\n'.join(lines[:30])
+    shown = next((found for line in lines[:5] if (found := moments_of(line))), None)
+    begun = next((at for line in lines[:5] if (at := dated(line, zone)) is not None), None)
+    # What programs were told by the same clock is shifted by the same hours.
+    ahead = shown[0] - begun if shown is not None and begun is not None else zone
+    told, commands = _moments(lines, begun, ahead)
+    known = [line.moment for line in told if line.moment > 0]
+    began = begun if begun is not None else min((c.start for c in commands), default=None)
+    if began is None or not known:
+        return None
+    ends = [at for found in _ENDED.findall(text) if (at := dated(found, ahead)) is not None]
+    ended = max([*ends[-1:], *known])
+    if not 0 <= ended - began < LONGEST_SECONDS:
+        return None
+    both = 'RUNNING HEMIs in PARALLEL' in text
+    rows = [row for row in rows_of('fastsurfer', 'recon-surf') if not (both and row.hemi)]
+    through = _THROUGH.search(text) is not None
+    threads = [int(found) for found in _THREADS.findall(head)]
+    name, build = _UNAME.search(head), _BUILD.search(head)
+    return Surfaces(
+        began,
+        ended - began,
+        tuple(sorted(commands, key=lambda one: one.start)),
+        tuple(fastsurfer.parts(_in_order(told, began), rows, ended)),
+        max(1, *threads[:1], 1),
+        both,
+        through,
+        '' if through else fastsurfer.failure(told)[:300],
+        name[1] if name else '',
+        build[1] if build else '',
+    )
+
+
+def _moments(
+    lines: Sequence[str], begun: float | None, ahead: float | None
+) -> tuple[list[Line], list[Command]]:
+    """Lines with when they were written, as far as they or those before tell; programs."""
+    now = begun or 0.0
+    told: list[Line] = []
+    commands: list[Command] = []
+    for line in lines:
+        if '@#@FSTIME ' in line:
+            one = _command(line, ahead)
+            if one is not None:
+                now = one.start + one.seconds
+                if not fastsurfer.CALLERS.search(one.name):
+                    commands.append(one)
+        elif _MARK.match(line):
+            now = dated(line, ahead) or now
+        told.append(Line(now, line))
+    return told, commands
+
+
+def _command(line: str, ahead: float | None) -> Command | None:
+    try:
+        one = next(iter(recon_all.commands(line)), None)
+    except (ValueError, OverflowError):  # A clock that shows no time.
+        return None
+    found = _STAMP.search(line)
+    if one is None or found is None:
+        return None
+    months = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split()
+    year, month, day, *clock = found.groups()
+    if not 1 <= int(month) <= 12:
+        return None
+    start = dated(f'{months[int(month) - 1]} {day} {":".join(clock)} {year}', ahead)
+    sane = max(one.seconds, one.cpu_seconds / 10_000) < LONGEST_SECONDS
+    return one._replace(start=start) if start is not None and sane else None
+
+
+def _in_order(told: Sequence[Line], began: float) -> Iterator[Line]:
+    latest = began
+    for line in told:
+        latest = max(latest, line.moment)
+        yield Line(latest, line.text)
+
+
+def spread(one: Surfaces) -> list[tuple[float, float, float]]:
+    """CPU seconds over time: between any two moments at which a program or a part begins or ends.
+
+    Parameters
+    ----------
+    one : Surfaces
+
+    Returns
+    -------
+    list of (float, float, float)
+        Start, seconds and CPU seconds, without gaps; their sum is that of all programs.
+    """
+    stop = one.began + one.seconds
+    spans = [(c.start, c.start + max(c.seconds, 0.001), c.cpu_seconds) for c in one.commands]
+    spans = [(min(max(a, one.began), stop), min(max(b, one.began), stop), c) for a, b, c in spans]
+    edges = {one.began, stop, *(a for a, _, _ in spans), *(b for _, b, _ in spans)}
+    edges |= {min(max(part.start, one.began), stop) for part in one.parts}
+    steps = sorted(edges)
+    index = {edge: number for number, edge in enumerate(steps)}
+    # Changes of the rate at each edge, so that it takes one pass however many overlap.
+    change = [0.0] * len(steps)
+    at_once = [0.0] * len(steps)
+    for a, b, cpu in spans:
+        if b > a:
+            change[index[a]] += cpu / (b - a)
+            change[index[b]] -= cpu / (b - a)
+        else:
+            at_once[max(0, index[a] - 1)] += cpu
+    rate, found = 0.0, []
+    for number, (a, b) in enumerate(zip(steps, steps[1:], strict=False)):
+        rate += change[number]
+        found.append((a, b - a, max(0.0, rate * (b - a)) + at_once[number]))
+    return found
