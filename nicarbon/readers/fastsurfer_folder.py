@@ -81,12 +81,13 @@ class FastSurfer:
         name = found[1] if (found := _HOST.search(texts.get('recon-surf.done', ''))) else ''
         host = hardware.host(name or (surf.host if surf else ''))
         log = texts.get('deep-seg.log', '')
-        told = modules(log, version)
+        told = modules(log, version, zone)
         written = _written(source.files, 'deep-seg.log')
-        done = list(_times(told, source.path, zone, written))
+        done = list(_times(told, source.path, written))
         warnings += _seg_notes(source.path, told, done)
+        stopped = told[-1:] if _SIGNAL.search(log) else []
         entries = [
-            _seg_entry(source, number, one, host, _SIGNAL.search(log) is not None)
+            _seg_entry(source, number, one, host, stopped=one.module in stopped)
             for number, one in enumerate(done)
         ]
         if surf is not None:
@@ -119,9 +120,7 @@ def _written(files: Iterable[Path], name: str) -> float:
     return 0.0
 
 
-def _times(
-    told: Iterable[Module], subject: Path, zone: float | None, written: float
-) -> Iterator[_Done]:
+def _times(told: Iterable[Module], subject: Path, written: float) -> Iterator[_Done]:
     """When modules ran: by their outputs where that can be, else by what they say."""
     before: float | None = None
     clock: float | None = None
@@ -144,7 +143,7 @@ def _times(
 # Entries ----------------------------------------------------------------------------------
 
 
-def _seg_entry(source: Source, number: int, one: _Done, host: Host, stopped: bool) -> Entry:
+def _seg_entry(source: Source, number: int, one: _Done, host: Host, *, stopped: bool) -> Entry:
     module = one.module
     threads = _threads(module, host)
     reading = assumed(host, one.seconds, threads, threads)
@@ -159,7 +158,7 @@ def _seg_entry(source: Source, number: int, one: _Done, host: Host, stopped: boo
         subject,
         session,
         module.stage.key,
-        outcome='failed' if error else 'ran',
+        outcome='killed' if stopped else 'failed' if error else 'ran',
         error=error,
         parts=module.parts(one.began, one.seconds),
         interface=module.stage.program,

@@ -21,7 +21,7 @@ from ..stage import stages as stages_of
 from . import fastsurfer
 from .fastsurfer import Line
 
-__all__ = ['Module', 'dated', 'modules', 'moments_of', 'timed']
+__all__ = ['MONTHS', 'Module', 'dated', 'modules', 'moments_of', 'timed']
 
 LONGEST_SECONDS = 2 * 86400.0
 """No module takes longer: outputs that say so were touched later."""
@@ -29,7 +29,7 @@ LONGEST_SECONDS = 2 * 86400.0
 SLACK_SECONDS = 2.0
 """Dates have whole seconds, and so have the times of files on some disks."""
 
-_MONTHS = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split()
+MONTHS = ('Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec')
 _DATE = re.compile(
     r'\b(?:(?P<m1>[A-Z][a-z]{2}) +(?P<d1>\d{1,2})|(?P<d2>\d{1,2})\.? +(?P<m2>[A-Z][a-z]{2}))'
     r',?(?: +(?P<y1>\d{4}))? +(?P<h>\d{1,2}):(?P<m>\d\d):(?P<s>\d\d)'
@@ -40,15 +40,17 @@ _COMMAND = re.compile(r'(?:^|[\s/])([\w.-]+/)?([\w.-]+\.(?:py|sh))(?=\s|$)')
 _DEVICE = re.compile(r'Using device: (\S+)|\s--device (cuda\S*|cpu|mps)')
 _THREADS = re.compile(r'\s--threads[ =](\d{1,4})(?!\S)')
 _TOOK = re.compile(r'(?:finished in|processed in|saved in) (\d[\d.]{0,12}) sec')
-_WHOLE = re.compile(r'Processing (?:whole pipeline|segmentation) finished in|processed in')
+_WHOLE = re.compile(
+    r'Processing (?:whole pipeline|segmentation) finished in|Model prediction finished in|processed in'
+)
 _PLANE = re.compile(r'\w+ [Ii]nference on .* finished in')
 _REWRITTEN = ('orig', 'orig_001', 'rawavg')
 """Files that recon-surf writes again."""
 
 _SILENT = (
-    ('asegdkt', re.compile(r'Run coronal prediction|Running view aggregation on')),
-    ('cereb', re.compile(r'CerebNet')),
-    ('hypothal', re.compile(r'HypVINN|hypothalamus')),
+    ('asegdkt', re.compile(r'Run coronal prediction')),
+    ('cereb', re.compile(r'CerebNet cerebellum|with id .* processed in')),
+    ('hypothal', re.compile(r'Setting up input mode|Running HypVINN')),
 )
 """What modules say where nobody wrote their command lines."""
 
@@ -116,7 +118,7 @@ def _seconds(text: str) -> float:
         return 0.0
 
 
-def modules(text: str, version: str = '') -> list[Module]:
+def modules(text: str, version: str = '', zone: float | None = None) -> list[Module]:
     """Modules that a log tells of, in order.
 
     Parameters
@@ -124,6 +126,8 @@ def modules(text: str, version: str = '') -> list[Module]:
     text : str
     version : str
         Of FastSurfer, where it is known.
+    zone : float, optional
+        Seconds by which its clock is ahead of UTC, where it does not say so itself.
 
     Returns
     -------
@@ -136,7 +140,7 @@ def modules(text: str, version: str = '') -> list[Module]:
     began: float | None = None
     for number, line in enumerate(lines):
         if _BEGINS.match(line):
-            began = dated(' '.join(lines[number + 1 : number + 2]))
+            began = dated(' '.join(lines[number + 1 : number + 2]), zone)
         done = tuple(stage.name for stage, _, start in found if start is None or start == began)
         last = done[-1:] or ('',)
         stage = _of_command(line, table, done) if echoed else _of_words(line, table, last[0])
@@ -264,13 +268,13 @@ def moments_of(text: str) -> tuple[float, float | None] | None:
     found = _DATE.search(text)
     month = (found['m1'] or found['m2']) if found else ''
     year = (found['y1'] or found['y2']) if found else ''
-    if found is None or month not in _MONTHS or not year or not 1990 <= int(year) < 2100:
+    if found is None or month not in MONTHS or not year or not 1990 <= int(year) < 2100:
         return None
     hour = (
         int(found['h']) % 12 + 12 * (found['half'] == 'PM') if found['half'] else int(found['h'])
     )
     day = int(found['d1'] or found['d2'])
-    clock = (int(year), _MONTHS.index(month) + 1, day, hour, int(found['m']), int(found['s']))
+    clock = (int(year), MONTHS.index(month) + 1, day, hour, int(found['m']), int(found['s']))
     return float(timegm((*clock, 0, 0, 0))), _ahead(found['zone'] or '')
 
 

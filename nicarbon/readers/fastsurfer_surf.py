@@ -6,6 +6,7 @@ hemispheres at once was logged one after the other, so only programs tell when t
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from ..entry import Command, Part
 from ..stage import parts as rows_of
 from . import fastsurfer, recon_all
 from .fastsurfer import Line
-from .fastsurfer_seg import dated, moments_of
+from .fastsurfer_seg import MONTHS, dated, moments_of
 
 __all__ = ['Surfaces', 'spread', 'surfaces']
 
@@ -91,7 +92,7 @@ def surfaces(text: str, zone: float | None = None) -> Surfaces | None:
     ended = max([*ends[-1:], *known])
     if not 0 <= ended - began < LONGEST_SECONDS:
         return None
-    both = 'RUNNING HEMIs in PARALLEL' in text
+    both = 'in PARALLEL' in text
     rows = [row for row in rows_of('fastsurfer', 'recon-surf') if not (both and row.hemi)]
     through = _THROUGH.search(text) is not None
     threads = [int(found) for found in _THREADS.findall(head)]
@@ -138,11 +139,10 @@ def _command(line: str, ahead: float | None) -> Command | None:
     found = _STAMP.search(line)
     if one is None or found is None:
         return None
-    months = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split()
     year, month, day, *clock = found.groups()
     if not 1 <= int(month) <= 12:
         return None
-    start = dated(f'{months[int(month) - 1]} {day} {":".join(clock)} {year}', ahead)
+    start = dated(f'{MONTHS[int(month) - 1]} {day} {":".join(clock)} {year}', ahead)
     sane = max(one.seconds, one.cpu_seconds / 10_000) < LONGEST_SECONDS
     return one._replace(start=start) if start is not None and sane else None
 
@@ -183,7 +183,7 @@ def spread(one: Surfaces) -> list[tuple[float, float, float]]:
         else:
             at_once[max(0, index[a] - 1)] += cpu
     rate, found = 0.0, []
-    for number, (a, b) in enumerate(zip(steps, steps[1:], strict=False)):
+    for number, (a, b) in enumerate(itertools.pairwise(steps)):
         rate += change[number]
         found.append((a, b - a, max(0.0, rate * (b - a)) + at_once[number]))
     return found
