@@ -83,7 +83,8 @@ class Nipype:
             raise ReaderError(
                 f'{source.path}: no node of Nipype says how long it ran{why and f" ({why})"}'
             )
-        hosts = {node.run.host: hardware.host(node.run.host) for node in kept}
+        names = dict.fromkeys(node.run.host for node in kept)
+        hosts = {name: hardware.host(name) for name in names}
         return Told(
             tuple(
                 _entry(source, number, node, hosts[node.run.host])
