@@ -173,7 +173,7 @@ def _table(version: str) -> Sequence[Stage]:
 
 def _of_command(line: str, table: Sequence[Stage], done: Iterable[str]) -> Stage | None:
     """The module whose command line it is, of several with one program the next."""
-    if line.startswith('[') or not (match := _COMMAND.search(line)):
+    if line.startswith('[') or _BEGINS.match(line) or not (match := _COMMAND.search(line)):
         return None
     called = [found[0].strip().lstrip('/') for found in _COMMAND.finditer(line)][:2]
     rows = [row for row in table if row.group != 'surf' and row.program in called]

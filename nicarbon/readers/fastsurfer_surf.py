@@ -27,7 +27,8 @@ _BUILD = re.compile(r'^freesurfer-\S*?-(\d+\.\d+\.\d+)', re.MULTILINE)
 _STAMP = re.compile(r'@#@FSTIME\s+(\d{4}):(\d\d):(\d\d):(\d\d):(\d\d):(\d\d)')
 _ENDED = re.compile(r'^Ended   at (.*)$', re.MULTILINE)
 _THROUGH = re.compile(r'^recon-surf\.sh .* finished without error at', re.MULTILINE)
-_MARK = re.compile(r'^#@# .*\d\d:\d\d:\d\d')
+_MARK = re.compile(r'^(?:#@# |Ended   at |recon-all .* (?:error|ERRORS) at ).*\d\d:\d\d:\d\d')
+"""Lines that end in a date. What both hemispheres print is no later for that."""
 
 
 class Surfaces(NamedTuple):
