@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'ledger': {'entry', 'errors', 'series'},
     'checkpoint': {'entry', 'ledger'},
     'processor': {'errors', 'kernel'},
+    'hardware': {'errors', 'host', 'processor'},
     'host': {'entry', 'errors', 'files', 'kernel', 'processor'},
     'meters': {'entry', 'errors', 'host', 'kernel'},
     'burn': set(),

@@ -31,6 +31,7 @@ other commands:
   nicarbon exec [-o OUT_DIR] -- CMD [ARG ...]          record any program
   nicarbon estimate --scans N | --dataset NAME         what many scans would take
   nicarbon export OUT_DIR --format FORMAT              BoAmps, CodeCarbon, WfFormat
+  nicarbon read PATH ... -o OUT_DIR                    what logs of others came to
   nicarbon doctor [--json]                             what can be measured here
   nicarbon calibrate                                   measure idle and peak power
 each with --help. In your own Nipype workflows: nicarbon.carbon_aware and
@@ -59,6 +60,7 @@ def run(argv: Sequence[str]) -> int:
         'estimate': _estimate,
         'exec': _exec,
         'export': _export,
+        'read': _read,
     }
     if argv and argv[0] in commands:
         return commands[argv[0]](argv[1:])
@@ -171,6 +173,12 @@ def _estimate(argv: Sequence[str]) -> int:
 
 def _export(argv: Sequence[str]) -> int:
     from .export import command
+
+    return command(argv)
+
+
+def _read(argv: Sequence[str]) -> int:
+    from .read import command
 
     return command(argv)
 

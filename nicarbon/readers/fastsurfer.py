@@ -26,10 +26,6 @@ _STATUS = re.compile(r'^recon-all .* exited with ERRORS|^Command (?:exited|termi
 
 _IGNORED = 'Exception ignored in'
 
-CALLERS = re.compile(r'(?:^|/)(?:recon-all|.*\.cmdf|.*\.sh)$')
-"""Programs that run others, each of which is timed on its own."""
-
-
 BETWEEN_SECONDS = 0.1
 """What passes between two parts, if it is no longer than that, belongs to the first."""
 
@@ -177,7 +173,7 @@ def commands(lines: Iterable[Line]) -> list[Command]:
         for moment, text in lines
         if '@#@FSTIME' in text
         for one in recon_all.commands(text)
-        if not CALLERS.search(one.name)
+        if not recon_all.CALLERS.search(one.name)
     ]
     return sorted(found, key=lambda one: one.start)
 
