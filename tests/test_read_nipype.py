@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from reader_doubles import Hardware, sources, told
 
 from nicarbon.errors import ReaderError
+from nicarbon.hardware import Stated
 from nicarbon.readers import Folder, pickled
 from nicarbon.readers.nipype import Nipype, labels_of
 from nicarbon.readers.nipype_report import report
@@ -161,7 +162,7 @@ def test_reports_alone_tell_all_but_starts(work):
     gone = {'top_wf.command', *(node for node in before if node.endswith('.bad'))}
     assert after == {node: seconds for node, seconds in before.items() if node not in gone}
     assert 'when 6 nodes began follows from the time of their report.rst' in result.warnings[1]
-    assert result.warnings[2].startswith('3 nodes began, and nothing tells for how long they ran')
+    assert '3 nodes began, and nothing tells for how long they ran' in result.warnings[2]
 
 
 def test_the_callback_tells_when_those_of_reports_began(work):
@@ -235,7 +236,7 @@ def test_threads_of_real_reports_are_those_of_their_commands_and_inputs():
 @real_reports
 def test_recon_all_in_real_reports_is_named():
     [line] = [line for line in told(Nipype(), SHARED).warnings if 'recon-all' in line]
-    assert line.startswith('recon-all or FastSurfer ran in 3 nodes for 0.98 h')
+    assert 'recon-all or FastSurfer ran in 3 nodes for 0.98 h' in line
     assert '/out/freesurfer/sub-01' in line
 
 
@@ -556,3 +557,10 @@ def test_the_tier_of_a_machine_that_nobody_knows_is_assumed(linear):
     hardware = Hardware('assumed')
     result = told(Nipype(), linear, hardware)
     assert len(hardware.asked) == len(result.hosts) == 1
+
+
+@real_reports
+def test_a_machine_that_nobody_knows_has_what_was_used_of_it():
+    result = told(Nipype(), SHARED, Stated())
+    assert sorted(host.cores for host in result.hosts) == [1, 8, 8]
+    assert {host.tier for host in result.hosts} == {'assumed'}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from . import Reader
+from .fastsurfer_folder import FastSurfer
 from .freesurfer import FreeSurfer
+from .nipype import Nipype
 
 __all__ = ['READERS']
 
-READERS: tuple[Reader, ...] = (FreeSurfer(),)
+READERS: tuple[Reader, ...] = (FastSurfer(), FreeSurfer(), Nipype())
 """Who closes a folder comes before who would take a part of it for something else."""

@@ -16,10 +16,11 @@ from ..errors import ReaderError
 from ..host import Host
 from ..stage import find_stage, versions
 from . import Folder, Hardware, Source, Told, Work, first_of, leaf, modelled, text_of
-from .fastsurfer_seg import Module, modules, moments_of, timed
+from .dates import Zones, dated
+from .fastsurfer_seg import Module, modules, timed
 from .fastsurfer_surf import Surfaces, spread, surfaces
 from .names import labels
-from .wall import assumed
+from .wall import assumed, machine
 
 __all__ = ['FastSurfer']
 
@@ -30,6 +31,9 @@ OTHERS = ('build.log', 'recon-surf.done')
 
 U_TOLD = 1.05
 """Of CPU seconds that programs were charged: shells between them are not counted."""
+
+UNTOLD_THREADS = 8
+"""Of networks that took all of a machine of which nothing is known: 1 to 64 (judgement)."""
 
 GPU = Reading('gpu:unseen', None, None, 'log', 'assumed', 'own', 1.0, 0.0)
 """What is known of a GPU that was used: that it was."""
@@ -74,14 +78,15 @@ class FastSurfer:
                 warnings.append(str(error))
         together = '\n'.join((texts.get('recon-surf.done', ''), texts.get('deep-seg.log', '')))
         version = found[1] if (found := _VERSION.search(together)) else ''
-        zone = _zone(texts)
-        surf = surfaces(texts.get('recon-surf.log', ''), zone)
+        zones = _zones(texts)
+        surf = surfaces(texts.get('recon-surf.log', ''), zones)
         if 'recon-surf.log' in texts and surf is None:
             warnings.append(f'{source.path}: recon-surf.log does not tell when anything ran')
         name = found[1] if (found := _HOST.search(texts.get('recon-surf.done', ''))) else ''
-        host = hardware.host(name or (surf.host if surf else ''))
         log = texts.get('deep-seg.log', '')
-        told = modules(log, version, zone)
+        told = modules(log, zones, version)
+        most = max([surf.cores if surf else 1, *(_given(module) for module in told)])
+        host = machine(hardware, name or (surf.host if surf else ''), most)
         written = _written(source.files, 'deep-seg.log')
         done = list(_times(told, source.path, written))
         warnings += _seg_notes(source.path, told, done)
@@ -93,6 +98,10 @@ class FastSurfer:
         if surf is not None:
             entries.append(_surf_entry(source, len(done), surf, host))
             warnings += _surf_notes(source.path, surf)
+        warnings += [
+            f'{source.path}: which time zone {zone or "its clock"} is is not told: taken for UTC'
+            for zone in zones.unknown
+        ]
         if not entries:
             why = f' ({warnings[-1]})' if warnings else ''
             raise ReaderError(f'{source.path}: no log of FastSurfer tells how long it ran{why}')
@@ -101,13 +110,19 @@ class FastSurfer:
         return Told(tuple(entries), tuple(warnings), (host,), kept)
 
 
-def _zone(texts: dict[str, str]) -> float | None:
-    """By how much the machine's clock was ahead of UTC, by the date in build.log."""
-    for line in texts.get('build.log', '').splitlines():
-        found = moments_of(line)
-        if found is not None and found[1] is not None:
-            return found[1]
-    return None
+def _zones(texts: dict[str, str]) -> Zones:
+    """Zones whose names build.log explains, which was begun with deep-seg.log."""
+    zones = Zones()
+    built = [
+        found[1] for line in texts.get('build.log', '').splitlines() if (found := dated(line))
+    ]
+    begun = [
+        found[1] for line in texts.get('deep-seg.log', '').splitlines() if (found := dated(line))
+    ]
+    for shown, by in zip(begun, built, strict=False):
+        if by.zone[:1] in ('+', '-'):
+            zones.learn(shown, zones.utc(by))
+    return zones
 
 
 def _written(files: Iterable[Path], name: str) -> float:
@@ -166,16 +181,22 @@ def _seg_entry(source: Source, number: int, one: _Done, host: Host, *, stopped: 
     return leaf(source, number, work, host, (reading, GPU) if on_gpu else (reading,))
 
 
-def _threads(module: Module, host: Host) -> float:
-    """That may have worked: networks on a GPU keep one busy, those on a CPU all they get."""
+def _given(module: Module) -> int:
+    """Threads: networks on a GPU keep one busy, those on a CPU all they get."""
     if module.device not in ('', 'cpu'):
-        return 1.0
-    return float(host.cores if module.threads is None else min(module.threads, host.cores))
+        return 1
+    return UNTOLD_THREADS if module.threads is None else module.threads
+
+
+def _threads(module: Module, host: Host) -> float:
+    """That may have worked; where it was left to take all, all that there are."""
+    takes_all = module.threads is None and _given(module) > 1
+    return float(host.cores if takes_all else min(_given(module), host.cores))
 
 
 def _surf_entry(source: Source, number: int, one: Surfaces, host: Host) -> Entry:
     subject, session = labels(source.path.name)
-    cores = float(one.threads * (2 if one.both else 1))
+    cores = float(min(one.cores, host.cores))
     pieces = spread(one)
     cpu = sum(seconds for _, _, seconds in pieces)
     if one.commands:

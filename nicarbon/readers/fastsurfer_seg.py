@@ -8,8 +8,6 @@ outputs were written, where those times can be true: a copied folder has others.
 from __future__ import annotations
 
 import re
-import time
-from calendar import timegm
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,9 +17,10 @@ from ..errors import UsageError
 from ..stage import Stage, parts, versions
 from ..stage import stages as stages_of
 from . import fastsurfer
+from .dates import Zones, dated
 from .fastsurfer import Line
 
-__all__ = ['MONTHS', 'Module', 'dated', 'modules', 'moments_of', 'timed']
+__all__ = ['Module', 'modules', 'timed']
 
 LONGEST_SECONDS = 2 * 86400.0
 """No module takes longer: outputs that say so were touched later."""
@@ -29,12 +28,6 @@ LONGEST_SECONDS = 2 * 86400.0
 SLACK_SECONDS = 2.0
 """Dates have whole seconds, and so have the times of files on some disks."""
 
-MONTHS = ('Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec')
-_DATE = re.compile(
-    r'\b(?:(?P<m1>[A-Z][a-z]{2}) +(?P<d1>\d{1,2})|(?P<d2>\d{1,2})\.? +(?P<m2>[A-Z][a-z]{2}))'
-    r',?(?: +(?P<y1>\d{4}))? +(?P<h>\d{1,2}):(?P<m>\d\d):(?P<s>\d\d)'
-    r'(?: +(?P<half>[AP]M))?(?: +(?P<zone>[A-Z]{2,5}|[+-]\d{2,4}))?(?: +(?P<y2>\d{4}))?'
-)
 _BEGINS = re.compile(r'^Log file for (?:segmentation|fastsurfercnn)', re.IGNORECASE)
 _COMMAND = re.compile(r'(?:^|[\s/])([\w.-]+/)?([\w.-]+\.(?:py|sh))(?=\s|$)')
 _DEVICE = re.compile(r'Using device: (\S+)|\s--device (cuda\S*|cpu|mps)')
@@ -118,16 +111,15 @@ def _seconds(text: str) -> float:
         return 0.0
 
 
-def modules(text: str, version: str = '', zone: float | None = None) -> list[Module]:
+def modules(text: str, zones: Zones, version: str = '') -> list[Module]:
     """Modules that a log tells of, in order.
 
     Parameters
     ----------
     text : str
+    zones : Zones
     version : str
         Of FastSurfer, where it is known.
-    zone : float, optional
-        Seconds by which its clock is ahead of UTC, where it does not say so itself.
 
     Returns
     -------
@@ -140,7 +132,8 @@ def modules(text: str, version: str = '', zone: float | None = None) -> list[Mod
     began: float | None = None
     for number, line in enumerate(lines):
         if _BEGINS.match(line):
-            began = dated(' '.join(lines[number + 1 : number + 2]), zone)
+            shown = dated(' '.join(lines[number + 1 : number + 2]))
+            began = None if shown is None else zones.utc(shown[1])
         done = tuple(stage.name for stage, _, start in found if start is None or start == began)
         last = done[-1:] or ('',)
         stage = _of_command(line, table, done) if echoed else _of_words(line, table, last[0])
@@ -223,72 +216,3 @@ def timed(module: Module, subject: Path, before: float | None) -> tuple[float, f
     if not max(-SLACK_SECONDS, least) <= seconds <= LONGEST_SECONDS:
         return None
     return before, max(seconds, module.told_seconds or 0.0, 0.0)
-
-
-def dated(text: str, zone: float | None = None) -> float | None:
-    """Seconds since 1970 of what ``date`` printed; None where it is in another language.
-
-    Parameters
-    ----------
-    text : str
-    zone : float, optional
-        Seconds by which its clock is ahead of UTC, where it does not say so itself; by
-        default that of this machine.
-
-    Returns
-    -------
-    float or None
-
-    Examples
-    --------
-    >>> dated('Mon Jun 17 13:30:00 UTC 2024'), dated('Mon, 17 Jun 2024 13:30:00 -0400')
-    (1718631000.0, 1718645400.0)
-    >>> dated('Mo 17. Juni 13:30:00 CEST 2024') is None
-    True
-    """
-    found = moments_of(text)
-    if found is None:
-        return None
-    clock, told = found
-    ahead = told if told is not None else zone if zone is not None else _here(clock)
-    return clock - ahead
-
-
-def moments_of(text: str) -> tuple[float, float | None] | None:
-    """What a clock showed, as if it were in UTC, and by how much it says that it is ahead.
-
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    (float, float or None) or None
-    """
-    found = _DATE.search(text)
-    month = (found['m1'] or found['m2']) if found else ''
-    year = (found['y1'] or found['y2']) if found else ''
-    if found is None or month not in MONTHS or not year or not 1990 <= int(year) < 2100:
-        return None
-    hour = (
-        int(found['h']) % 12 + 12 * (found['half'] == 'PM') if found['half'] else int(found['h'])
-    )
-    day = int(found['d1'] or found['d2'])
-    clock = (int(year), MONTHS.index(month) + 1, day, hour, int(found['m']), int(found['s']))
-    return float(timegm((*clock, 0, 0, 0))), _ahead(found['zone'] or '')
-
-
-def _ahead(zone: str) -> float | None:
-    """Names of most zones stand for several."""
-    if zone in ('UTC', 'GMT'):
-        return 0.0
-    if not zone or zone[0] not in '+-':
-        return None
-    sign, digits = (-1 if zone[0] == '-' else 1), zone[1:].ljust(4, '0')
-    return float(sign * (int(digits[:2]) * 3600 + int(digits[2:]) * 60))
-
-
-def _here(clock: float) -> float:
-    """By how much this machine's clock is ahead of UTC when it shows that."""
-    shown = time.gmtime(clock)
-    return clock - time.mktime((*shown[:8], -1))

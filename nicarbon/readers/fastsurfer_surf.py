@@ -14,8 +14,8 @@ from typing import NamedTuple
 from ..entry import Command, Part
 from ..stage import parts as rows_of
 from . import fastsurfer, recon_all
+from .dates import Zones, dated, seconds_of
 from .fastsurfer import Line
-from .fastsurfer_seg import MONTHS, dated, moments_of
 
 __all__ = ['Surfaces', 'spread', 'surfaces']
 
@@ -63,15 +63,19 @@ class Surfaces(NamedTuple):
     host: str
     freesurfer: str
 
+    @property
+    def cores(self) -> int:
+        """That were kept for it."""
+        return self.threads * (2 if self.both else 1)
 
-def surfaces(text: str, zone: float | None = None) -> Surfaces | None:
+
+def surfaces(text: str, zones: Zones) -> Surfaces | None:
     """Read a log of recon-surf.
 
     Parameters
     ----------
     text : str
-    zone : float, optional
-        Seconds by which its clock is ahead of UTC, where it does not say so itself.
+    zones : Zones
 
     Returns
     -------
@@ -80,16 +84,17 @@ def surfaces(text: str, zone: float | None = None) -> Surfaces | None:
     """
     lines = text.splitlines()
     head = '\n'.join(lines[:30])
-    shown = next((found for line in lines[:5] if (found := moments_of(line))), None)
-    begun = next((at for line in lines[:5] if (at := dated(line, zone)) is not None), None)
-    # What programs were told by the same clock is shifted by the same hours.
-    ahead = shown[0] - begun if shown is not None and begun is not None else zone
-    told, commands = _moments(lines, begun, ahead)
+    shown = next((found[1] for line in lines[:5] if (found := dated(line))), None)
+    begun = None if shown is None else zones.utc(shown)
+    # Programs are told by the same clock, without its zone.
+    zone = shown.zone if shown is not None else ''
+    ahead = zones.ahead(zone) if '@#@FSTIME' in text else 0.0
+    told, commands = _moments(lines, begun, ahead, zones)
     known = [line.moment for line in told if line.moment > 0]
     began = begun if begun is not None else min((c.start for c in commands), default=None)
     if began is None or not known:
         return None
-    ends = [at for found in _ENDED.findall(text) if (at := dated(found, ahead)) is not None]
+    ends = [zones.utc(found[1]) for line in _ENDED.findall(text) if (found := dated(line))]
     ended = max([*ends[-1:], *known])
     if not 0 <= ended - began < LONGEST_SECONDS:
         return None
@@ -113,7 +118,7 @@ def surfaces(text: str, zone: float | None = None) -> Surfaces | None:
 
 
 def _moments(
-    lines: Sequence[str], begun: float | None, ahead: float | None
+    lines: Sequence[str], begun: float | None, ahead: float, zones: Zones
 ) -> tuple[list[Line], list[Command]]:
     """Lines with when they were written, as far as they or those before tell; programs."""
     now = begun or 0.0
@@ -124,15 +129,16 @@ def _moments(
             one = _command(line, ahead)
             if one is not None:
                 now = one.start + one.seconds
-                if not fastsurfer.CALLERS.search(one.name):
+                if not recon_all.CALLERS.search(one.name):
                     commands.append(one)
         elif _MARK.match(line):
-            now = dated(line, ahead) or now
+            shown = dated(line)
+            now = now if shown is None else zones.utc(shown[1])
         told.append(Line(now, line))
     return told, commands
 
 
-def _command(line: str, ahead: float | None) -> Command | None:
+def _command(line: str, ahead: float) -> Command | None:
     try:
         one = next(iter(recon_all.commands(line)), None)
     except (ValueError, OverflowError):  # A clock that shows no time.
@@ -140,12 +146,9 @@ def _command(line: str, ahead: float | None) -> Command | None:
     found = _STAMP.search(line)
     if one is None or found is None:
         return None
-    year, month, day, *clock = found.groups()
-    if not 1 <= int(month) <= 12:
-        return None
-    start = dated(f'{MONTHS[int(month) - 1]} {day} {":".join(clock)} {year}', ahead)
+    start = seconds_of(*found.groups())
     sane = max(one.seconds, one.cpu_seconds / 10_000) < LONGEST_SECONDS
-    return one._replace(start=start) if start is not None and sane else None
+    return one._replace(start=start - ahead) if start is not None and sane else None
 
 
 def _in_order(told: Sequence[Line], began: float) -> Iterator[Line]:

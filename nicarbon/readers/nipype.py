@@ -19,7 +19,7 @@ from ..host import Host
 from . import Folder, Hardware, Source, Told, Work, leaf
 from .names import labels
 from .nipype_nodes import CALLBACKS, MONITOR, REPORT, Gathered, Node, gather
-from .wall import assumed
+from .wall import assumed, machine
 
 __all__ = ['Nipype', 'labels_of']
 
@@ -77,14 +77,18 @@ class Nipype:
         elsewhere = _recons(found.nodes)
         known = {whose for whose in elsewhere if _is_below(source.path, whose)}
         kept = [node for node in found.nodes if _recon(node) not in known]
-        warnings = [*_notes(found, kept), *_twice(elsewhere, known), *found.warnings]
+        notes = [*_notes(found, kept), *_twice(elsewhere, known)]
+        warnings = [*(f'{source.path}: {note}' for note in notes), *found.warnings]
         if not found.nodes:
             why = ('', *warnings)[-1]
             raise ReaderError(
                 f'{source.path}: no node of Nipype says how long it ran{why and f" ({why})"}'
             )
-        names = dict.fromkeys(node.run.host for node in kept)
-        hosts = {name: hardware.host(name) for name in names}
+        most: dict[str, int] = {}
+        for node in kept:
+            run = node.run
+            most[run.host] = max(most.get(run.host, 1), run.threads, run.cores)
+        hosts = {name: machine(hardware, name, threads) for name, threads in most.items()}
         return Told(
             tuple(
                 _entry(source, number, node, hosts[node.run.host])
@@ -99,8 +103,8 @@ class Nipype:
 def _entry(source: Source, number: int, node: Node, host: Host) -> Entry:
     run = node.run
     subject, session = _whose(node, source.path)
-    # More than the host has cannot work at once, where it is known what it has.
-    threads = float(run.threads if host.tier == 'assumed' else min(run.threads, host.cores))
+    # More than the host has cannot work at once.
+    threads = float(min(run.threads, host.cores))
     work = Work(
         _began(node),
         run.seconds,

@@ -180,7 +180,7 @@ def _written(folder: Path) -> float | None:
 
 
 def _name(root: Path, folder: Path) -> str:
-    parts = folder.relative_to(root).parts if folder.is_relative_to(root) else folder.parts[1:]
+    parts = folder.relative_to(root).parts if folder.is_relative_to(root) else ()
     return '.'.join(part for part in parts if part != 'mapflow') or folder.name
 
 

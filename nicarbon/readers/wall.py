@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ..entry import Reading
 from ..host import Host
-from . import modelled
+from . import Hardware, modelled
 
-__all__ = ['U_ONE_THREAD', 'assumed', 'u_of_threads']
+__all__ = ['U_ONE_THREAD', 'assumed', 'machine', 'u_of_threads']
 
 U_ONE_THREAD = 2.0
 """Of one thread: it may wait for files half of its time, or start others unasked."""
@@ -31,6 +31,26 @@ def u_of_threads(threads: float) -> float:
     (2.0, 8.0)
     """
     return max(U_ONE_THREAD, threads)
+
+
+def machine(hardware: Hardware, name: str, threads: int) -> Host:
+    """A machine of which nobody says what it is has what was used of it, at least.
+
+    Parameters
+    ----------
+    hardware : Hardware
+    name : str
+    threads : int
+        The most that something on it was given.
+
+    Returns
+    -------
+    Host
+    """
+    host = hardware.host(name)
+    if host.tier == 'assumed' and host.cores == 1 < threads:
+        return hardware.host(name, cores=threads)
+    return host
 
 
 def assumed(host: Host, seconds: float, threads: float, cores: float) -> Reading:
