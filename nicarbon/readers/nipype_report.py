@@ -22,6 +22,9 @@ __all__ = ['Report', 'Run', 'moment', 'report', 'results', 'seconds_of', 'stated
 LONG_REPORT = 8_000_000
 """Bytes: what a program printed comes after all that counts but its environment."""
 
+LONG_VALUE = 4000
+"""Characters of a command line or an input that are kept."""
+
 TEN_YEARS = 10 * 365.25 * 86400
 
 _EARLIEST = 631152000.0  # 1990
@@ -34,6 +37,7 @@ _FLAG = re.compile(
     re.IGNORECASE,
 )
 _INPUTS = ('num_threads', 'nthreads', 'n_threads', 'openmp', 'threads', 'n_procs', 'num_cores')
+_WHOSE = ('subject_id', 'subjects_dir')
 _SECTIONS = ('Original Inputs', 'Execution Inputs', 'Runtime info', 'Environment')
 
 
@@ -81,6 +85,7 @@ class Report(NamedTuple):
     leaves : bool
         Whether the node is a MapNode, whose leaves have reports of their own.
     inputs : mapping of {str : str}
+        That tell threads, or whose it is.
     """
 
     identity: str
@@ -126,8 +131,11 @@ def report(path: Path) -> Report:
         threads = stated_threads(command, inputs, environment)
         place = ran.get('working_dir', '')
         host = ran.get('hostname', '')
-        run = Run(seconds, None, host, package, command, threads=threads, place=place)
-    return Report(identity, run, leaves, inputs)
+        shown = command[:LONG_VALUE]
+        run = Run(seconds, None, host, package, shown, threads=threads, place=place)
+    # Scripts and lists of files are inputs too: nobody keeps those of all nodes.
+    kept = {name: inputs[name][:LONG_VALUE] for name in (*_INPUTS, *_WHOSE) if name in inputs}
+    return Report(identity, run, leaves, kept)
 
 
 def _told(head: str, name: str) -> str:
@@ -207,7 +215,7 @@ def _run(told: Mapping[Any, Any], interface: str) -> Run | None:
         began,
         _text(told.get('hostname')),
         interface or _text(told.get('interface')),
-        command,
+        command[:LONG_VALUE],
         _text(told.get('traceback')).strip().rpartition('\n')[2][:300],
         stated_threads(command, {}, given),
         0,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pickletools
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -136,17 +136,13 @@ def values(data: bytes) -> Any:
     ValueError: at position 0, opcode b'n' unknown
     """
     machine = _Machine()
-    for number, (opcode, argument, _) in enumerate(_opcodes(data)):
+    for number, (opcode, argument, _) in enumerate(pickletools.genops(data)):
         if number > MANY_STEPS:
             raise ValueError(f'it has more than {MANY_STEPS:,} steps')
-        if opcode == 'STOP':
+        if opcode.name == 'STOP':
             break
-        machine.step(opcode, argument)
+        machine.step(opcode.name, argument)
     return machine.stack.pop()
-
-
-def _opcodes(data: bytes) -> Iterator[tuple[str, Any, int | None]]:
-    return ((code.name, argument, at) for code, argument, at in pickletools.genops(data))
 
 
 def state(found: Any) -> Mapping[Any, Any]:
