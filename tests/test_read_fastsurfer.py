@@ -307,6 +307,16 @@ def test_cpu_seconds_lie_where_their_programs_ran():
     assert pieces[72.0] == pytest.approx((20.0, 30.0))
 
 
+@pytest.mark.parametrize('wall', [60, 0])
+def test_programs_before_the_first_date_are_of_the_run(wall):
+    lines = [fstime(0, 'mri_normalize', wall, 58), f'#@# Fill {date(60)}']
+    one = surfaces('\n'.join(lines), Zones())
+    assert (one.began, one.seconds) == (BEGAN + 600, 60.0)
+    assert sum(cpu for _, _, cpu in spread(one)) == pytest.approx(58.0)
+    alone = surfaces(fstime(0, 'mri_normalize', 0, 58), Zones())
+    assert spread(alone) == [(BEGAN + 600, 0.0, 58.0)]
+
+
 def test_parts_begin_with_their_banners_and_markers():
     one = surfaces(recon_surf(), Zones())
     assert [(part.name, part.start - one.began, part.seconds) for part in one.parts] == [
@@ -386,6 +396,14 @@ def test_logs_that_tell_nothing_are_one_line(text, tmp_path):
     with pytest.raises(ReaderError, match='no log of FastSurfer tells how long it ran') as caught:
         told(FastSurfer(), make(tmp_path, text, text))
     assert '\n' not in str(caught.value)
+
+
+def test_lines_without_end_take_no_time(tmp_path):
+    started = time.monotonic()
+    long = f'{10_000_000 * "a"}\n{1_000_000 * "inference on "}\n{1_000_000 * "a/"}.py'
+    result = told(FastSurfer(), make(tmp_path, f'{deep_seg()}{long}', f'{recon_surf()}{long}'))
+    assert time.monotonic() - started < 10
+    assert 'recon-surf' in by_stage(result)
 
 
 def _read(folder):

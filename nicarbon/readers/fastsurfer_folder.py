@@ -27,6 +27,9 @@ __all__ = ['FastSurfer']
 LOGS = ('deep-seg.log', 'recon-surf.log')
 """Either makes a folder FastSurfer's; also packed."""
 
+LATEST = 4102444800.0
+"""2100, in seconds since 1970: somebody may have set the time of a file to anything."""
+
 OTHERS = ('build.log', 'recon-surf.done')
 
 U_TOLD = 1.05
@@ -150,7 +153,11 @@ def _times(told: Iterable[Module], subject: Path, written: float) -> Iterator[_D
             continue
         before = None
         if module.told_seconds is not None:
-            began = clock if clock is not None else max(0.0, written - module.told_seconds)
+            began = (
+                clock
+                if clock is not None
+                else min(max(0.0, written - module.told_seconds), LATEST)
+            )
             yield _Done(module, began, module.told_seconds, False)
             clock = began + module.told_seconds
 

@@ -20,10 +20,13 @@ from . import fastsurfer
 from .dates import Zones, dated
 from .fastsurfer import Line
 
-__all__ = ['Module', 'modules', 'timed']
+__all__ = ['LONGEST_LINE', 'Module', 'modules', 'timed']
 
 LONGEST_SECONDS = 2 * 86400.0
 """No module takes longer: outputs that say so were touched later."""
+
+LONGEST_LINE = 3000
+"""Characters: the longest command line, with all its labels, has a third of that."""
 
 SLACK_SECONDS = 2.0
 """Dates have whole seconds, and so have the times of files on some disks."""
@@ -36,7 +39,7 @@ _TOOK = re.compile(r'(?:finished in|processed in|saved in) (\d[\d.]{0,12}) sec')
 _WHOLE = re.compile(
     r'Processing (?:whole pipeline|segmentation) finished in|Model prediction finished in|processed in'
 )
-_PLANE = re.compile(r'\w+ [Ii]nference on .* finished in')
+_PLANE = re.compile(r'[Ii]nference on .* finished in')
 _REWRITTEN = ('orig', 'orig_001', 'rawavg')
 """Files that recon-surf writes again."""
 
@@ -127,7 +130,7 @@ def modules(text: str, zones: Zones, version: str = '') -> list[Module]:
     """
     table = _table(version)
     found: list[tuple[Stage, list[str], float | None]] = []
-    lines = text.splitlines()
+    lines = [line[:LONGEST_LINE] for line in text.splitlines()]
     echoed = any(_of_command(line, table, ()) for line in lines)
     began: float | None = None
     for number, line in enumerate(lines):

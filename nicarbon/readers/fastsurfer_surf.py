@@ -16,6 +16,7 @@ from ..stage import parts as rows_of
 from . import fastsurfer, recon_all
 from .dates import Zones, dated, seconds_of
 from .fastsurfer import Line
+from .fastsurfer_seg import LONGEST_LINE
 
 __all__ = ['Surfaces', 'spread', 'surfaces']
 
@@ -82,7 +83,7 @@ def surfaces(text: str, zones: Zones) -> Surfaces | None:
     Surfaces or None
         None where it does not tell when anything ran.
     """
-    lines = text.splitlines()
+    lines = [line[:LONGEST_LINE] for line in text.splitlines()]
     head = '\n'.join(lines[:30])
     shown = next((found[1] for line in lines[:5] if (found := dated(line))), None)
     begun = None if shown is None else zones.utc(shown)
@@ -91,11 +92,12 @@ def surfaces(text: str, zones: Zones) -> Surfaces | None:
     ahead = zones.ahead(zone) if '@#@FSTIME' in text else 0.0
     told, commands = _moments(lines, begun, ahead, zones)
     known = [line.moment for line in told if line.moment > 0]
-    began = begun if begun is not None else min((c.start for c in commands), default=None)
-    if began is None or not known:
+    starts = [*(() if begun is None else (begun,)), *(one.start for one in commands)]
+    if not starts or not known:
         return None
+    began = min(starts)
     ends = [zones.utc(found[1]) for line in _ENDED.findall(text) if (found := dated(line))]
-    ended = max([*ends[-1:], *known])
+    ended = max([*ends[-1:], *known, *(one.start + one.seconds for one in commands)])
     if not 0 <= ended - began < LONGEST_SECONDS:
         return None
     both = 'in PARALLEL' in text
@@ -171,6 +173,8 @@ def spread(one: Surfaces) -> list[tuple[float, float, float]]:
         Start, seconds and CPU seconds, without gaps; their sum is that of all programs.
     """
     stop = one.began + one.seconds
+    if stop == one.began:
+        return [(one.began, 0.0, sum(c.cpu_seconds for c in one.commands))]
     spans = [(c.start, c.start + max(c.seconds, 0.001), c.cpu_seconds) for c in one.commands]
     spans = [(min(max(a, one.began), stop), min(max(b, one.began), stop), c) for a, b, c in spans]
     edges = {one.began, stop, *(a for a, _, _ in spans), *(b for _, b, _ in spans)}

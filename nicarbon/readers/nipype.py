@@ -19,6 +19,7 @@ from ..host import Host
 from . import Folder, Hardware, Source, Told, Work, leaf
 from .names import labels
 from .nipype_nodes import CALLBACKS, MONITOR, REPORT, Gathered, Node, gather
+from .nipype_report import LATEST
 from .wall import assumed, machine
 
 __all__ = ['Nipype', 'labels_of']
@@ -32,6 +33,9 @@ PACKAGES = {
     'workbench': 'Connectome Workbench',
 }
 """Packages of Nipype whose interfaces tell the version of what they run."""
+
+LONGEST_NAME = 100
+"""Characters of a subject: what is longer is none."""
 
 SHOWN = 3
 """Of many names in a warning."""
@@ -125,7 +129,8 @@ def _entry(source: Source, number: int, node: Node, host: Host) -> Entry:
 def _began(node: Node) -> float:
     if node.run.began is not None:
         return node.run.began
-    return max(0.0, (node.written or 0.0) - node.run.seconds)
+    # Somebody may have set the time of a file to anything.
+    return min(max(0.0, (node.written or 0.0) - node.run.seconds), LATEST)
 
 
 def _stage(node: Node) -> str:
@@ -142,7 +147,7 @@ def _whose(node: Node, root: Path) -> tuple[str, str]:
     parts = inside if node.folder is not None else (*inside, *node.name.split('.'))
     subject, session = labels_of(parts)
     if not subject and (given := node.inputs.get('subject_id', '')) not in ('', '<undefined>'):
-        subject, told = labels(given)
+        subject, told = labels(given[:LONGEST_NAME])
         session = session or told
     return subject, session
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any, NamedTuple
 
 from ..errors import ReaderError
 from . import text_of
-from .nipype_report import Run, moment, seconds_of
+from .nipype_report import EARLIEST, LATEST, Run, moment, seconds_of
 
 __all__ = ['Called', 'Sampled', 'callback', 'monitor', 'place_of']
 
@@ -136,7 +135,7 @@ def monitor(path: Path) -> list[Sampled]:
     try:
         told = json.loads(text_of(path))
         rows = list(_rows(told))
-    except (ValueError, TypeError, LookupError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
         raise ReaderError(f'{path} is no resource monitor of Nipype: {error}') from None
     rows.sort()
     return [
@@ -149,7 +148,7 @@ def monitor(path: Path) -> list[Sampled]:
 def _rows(told: Mapping[str, Any]) -> Iterator[tuple[str, str, int, str, float]]:
     names = ('name', 'params', 'mapnode', 'interface', 'time')
     for name, params, leaf, interface, time in zip(*(told[key] for key in names), strict=True):
-        if not math.isfinite(time):
+        if not EARLIEST < time < LATEST:
             raise ValueError(f'time is {time}')
         yield str(name), str(params), int(leaf), str(interface), float(time)
 

@@ -17,7 +17,17 @@ from typing import Any, NamedTuple
 from ..errors import ReaderError
 from . import pickled
 
-__all__ = ['Report', 'Run', 'moment', 'report', 'results', 'seconds_of', 'stated_threads']
+__all__ = [
+    'EARLIEST',
+    'LATEST',
+    'Report',
+    'Run',
+    'moment',
+    'report',
+    'results',
+    'seconds_of',
+    'stated_threads',
+]
 
 LONG_REPORT = 8_000_000
 """Bytes: what a program printed comes after all that counts but its environment."""
@@ -27,8 +37,8 @@ LONG_VALUE = 4000
 
 TEN_YEARS = 10 * 365.25 * 86400
 
-_EARLIEST = 631152000.0  # 1990
-_LATEST = 4102444800.0  # 2100
+EARLIEST, LATEST = 631152000.0, 4102444800.0
+"""1990 and 2100, in seconds since 1970: no node of Nipype ran before, and none will after."""
 
 _ITEM = re.compile(r'\* (\S+) : (.*)', re.DOTALL)
 _UNDERLINE = re.compile(r'([=~-])\1*$')
@@ -315,4 +325,4 @@ def moment(value: Any) -> float | None:
         seconds = told.timestamp()
     except (ValueError, OverflowError):
         return None
-    return seconds if _EARLIEST < seconds < _LATEST else None
+    return seconds if EARLIEST < seconds < LATEST else None
