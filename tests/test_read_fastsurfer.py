@@ -307,6 +307,31 @@ def test_cpu_seconds_lie_where_their_programs_ran():
     assert pieces[72.0] == pytest.approx((20.0, 30.0))
 
 
+def test_a_machine_that_slept_drew_nothing(tmp_path):
+    later = recon_surf().replace(date(140), date(140 + 7200))
+    slept = later.replace(fstime(115, 'mri_mc', 20, 20), fstime(115, 'mri_mc', 7220, 20))
+    result = told(FastSurfer(), make(tmp_path, surf=slept))
+    [one] = result.entries
+    assert (one.seconds, one.suspended_seconds) == pytest.approx((140.0, 7200.0))
+    assert one.readings[0].joules == pytest.approx(136 * 10.0 + 140 * 2 * 2.0)
+    assert sum(w.joules[0] for w in one.windows) == pytest.approx(one.readings[0].joules)
+    assert 'did anything for 2 h' in result.warnings[0]
+
+
+def test_logs_of_2022_are_known(tmp_path):
+    text = """Log file for fastsurfercnn run_prediction.py
+Mon 26 Sep 10:28:53 CEST 2022
+
+python3.8 run_prediction.py --orig_name orig.mgz --pred_name pred.mgz --device cuda
+[INFO: eval.py:   63]: Using device: cuda
+[INFO: run_prediction.py:  200]: Run coronal prediction
+[INFO: eval.py:  100]: Coronal inference on orig.mgz finished in 12.5 seconds
+"""
+    [one] = told(FastSurfer(), make(tmp_path, text)).entries
+    assert (one.stage, one.seconds, one.started) == ('asegdkt', 12.5, '2022-09-26T08:28:53+00:00')
+    assert one.readings[1].joules is None
+
+
 @pytest.mark.parametrize('wall', [60, 0])
 def test_programs_before_the_first_date_are_of_the_run(wall):
     lines = [fstime(0, 'mri_normalize', wall, 58), f'#@# Fill {date(60)}']

@@ -206,8 +206,9 @@ def _surf_entry(source: Source, number: int, one: Surfaces, host: Host) -> Entry
     cores = float(min(one.cores, host.cores))
     pieces = spread(one)
     cpu = sum(seconds for _, _, seconds in pieces)
+    seconds = sum(length for _, length, _ in pieces) if one.commands else one.seconds
     if one.commands:
-        reading = modelled(host, cpu, one.seconds, cores, u_use=U_TOLD)
+        reading = modelled(host, cpu, seconds, cores, u_use=U_TOLD)
     else:
         cpu = one.seconds * cores
         reading = assumed(host, one.seconds, cores, cores)
@@ -215,7 +216,7 @@ def _surf_entry(source: Source, number: int, one: Surfaces, host: Host) -> Entry
     stage = find_stage('fastsurfer', 'recon-surf', version=versions('fastsurfer')[0])
     work = Work(
         one.began,
-        one.seconds,
+        seconds,
         cpu,
         cores,
         subject,
@@ -224,6 +225,7 @@ def _surf_entry(source: Source, number: int, one: Surfaces, host: Host) -> Entry
         interface=stage.program,
         outcome='ran' if one.ended else 'failed' if one.error else 'killed',
         error=one.error,
+        suspended_seconds=max(0.0, one.seconds - seconds),
         parts=one.parts,
         commands=one.commands,
     )
@@ -269,6 +271,12 @@ def _surf_notes(path: Path, one: Surfaces) -> Iterator[str]:
         yield (
             f'{path}: recon-surf.log has no CPU seconds of its programs: assumed, wall time '
             'times threads'
+        )
+    slept = one.seconds - sum(length for _, length, _ in spread(one))
+    if one.commands and slept > 1:
+        yield (
+            f'{path}: no program of recon-surf did anything for {slept / 3600:.2g} h: the machine '
+            'is taken to have slept'
         )
     if not one.ended and not one.error:
         yield f'{path}: recon-surf.log has no end: recon-surf was stopped, or still runs'

@@ -22,6 +22,12 @@ __all__ = ['Surfaces', 'spread', 'surfaces']
 
 LONGEST_SECONDS = 30 * 86400.0
 
+ASLEEP_SECONDS = 600.0
+"""A program that did nothing for less than that may have waited for a disk or a core."""
+
+NOTHING = 1e-6
+"""Cores: what is left where rates were added and taken away."""
+
 _THREADS = re.compile(r'\s--threads[ =](\d{1,4})(?!\S)')
 _UNAME = re.compile(r'^(?:Linux|Darwin) (\S+) ', re.MULTILINE)
 _BUILD = re.compile(r'^freesurfer-\S*?-(\d+\.\d+\.\d+)', re.MULTILINE)
@@ -170,15 +176,20 @@ def spread(one: Surfaces) -> list[tuple[float, float, float]]:
     Returns
     -------
     list of (float, float, float)
-        Start, seconds and CPU seconds, without gaps; their sum is that of all programs.
+        Start, seconds and CPU seconds, whose sum is that of all programs; without the time
+        in which the machine slept.
     """
     stop = one.began + one.seconds
     if stop == one.began:
         return [(one.began, 0.0, sum(c.cpu_seconds for c in one.commands))]
-    spans = [(c.start, c.start + max(c.seconds, 0.001), c.cpu_seconds) for c in one.commands]
+    quiet = [_asleep(c) for c in one.commands]
+    ends = [c.start + max(c.seconds - s, 0.001) for c, s in zip(one.commands, quiet, strict=True)]
+    slept = [(end, end + s) for end, s in zip(ends, quiet, strict=True) if s]
+    spans = [(c.start, end, c.cpu_seconds) for c, end in zip(one.commands, ends, strict=True)]
     spans = [(min(max(a, one.began), stop), min(max(b, one.began), stop), c) for a, b, c in spans]
     edges = {one.began, stop, *(a for a, _, _ in spans), *(b for _, b, _ in spans)}
     edges |= {min(max(part.start, one.began), stop) for part in one.parts}
+    edges |= {min(wakes, stop) for _, wakes in slept}
     steps = sorted(edges)
     index = {edge: number for number, edge in enumerate(steps)}
     # Changes of the rate at each edge, so that it takes one pass however many overlap.
@@ -193,5 +204,13 @@ def spread(one: Surfaces) -> list[tuple[float, float, float]]:
     rate, found = 0.0, []
     for number, (a, b) in enumerate(itertools.pairwise(steps)):
         rate += change[number]
-        found.append((a, b - a, max(0.0, rate * (b - a)) + at_once[number]))
+        cpu = max(0.0, rate * (b - a)) + at_once[number]
+        if cpu > NOTHING * (b - a) or not any(start <= a and b <= end for start, end in slept):
+            found.append((a, b - a, cpu))
     return found
+
+
+def _asleep(one: Command) -> float:
+    """Seconds in which a program did nothing, for too long to have waited for a disk."""
+    idle = one.seconds - one.cpu_seconds
+    return idle if idle >= ASLEEP_SECONDS and 9 * one.cpu_seconds < idle else 0.0
