@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import lru_cache
 from math import exp, hypot, log
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -291,8 +292,7 @@ def leaf(
     Entry
         Its clock is that of its source: what others say of the same host is not laid over it.
     """
-    place = hashlib.sha1(str(source.path.resolve()).encode(), usedforsecurity=False)
-    clock = f'{source.reader}-{place.hexdigest()[:16]}'
+    clock = _clock(source.reader, source.path.absolute())
     joules = tuple(reading.joules for reading in readings)
     whole = Window(work.began, work.seconds, work.cpu_seconds, None, joules)
     return Entry(
@@ -322,6 +322,13 @@ def leaf(
         parts=work.parts,
         commands=work.commands,
     )
+
+
+@lru_cache(maxsize=64)
+def _clock(reader: str, path: Path) -> str:
+    """Names what a source says, wherever links to it lie."""
+    place = hashlib.sha1(str(path.resolve()).encode(), usedforsecurity=False)
+    return f'{reader}-{place.hexdigest()[:16]}'
 
 
 def text_of(path: Path) -> str:
