@@ -13,6 +13,7 @@ machine's use is ``assumed``.
 from __future__ import annotations
 
 import hashlib
+import os
 import zlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -346,11 +347,14 @@ def text_of(path: Path) -> str:
     Raises
     ------
     ReaderError
-        When it is longer than any log.
+        When it is longer than any log, or no file.
     OSError
     """
+    if not path.is_file():
+        # To open a pipe is to wait for who writes to it.
+        raise ReaderError(f'{path} is no file: left alone')
     with path.open('rb') as raw:
-        data = raw.read(MANY_BYTES + 1)
+        data = raw.read(min(os.fstat(raw.fileno()).st_size, MANY_BYTES) + 1)
     if path.suffix == '.gz':
         data = _unpacked(data)
     if len(data) > MANY_BYTES:

@@ -116,6 +116,7 @@ _MINUTES = {
 """East of UTC, of names that mean one zone (tz database). CST, IST and AST mean several."""
 
 _DAYS_TO_1970 = date(1970, 1, 1).toordinal()
+_LAST_DAY = date(2100, 1, 1).toordinal() - _DAYS_TO_1970
 
 
 def dated(line: str) -> tuple[str, Moment] | None:
@@ -172,15 +173,17 @@ def _foreign(line: str) -> tuple[str, Moment] | None:
 
 def _first(words: Sequence[str]) -> int:
     """With which of the words before the time of day the date begins."""
-    first, has_month = len(words), False
+    first, has_month, has_day = len(words), False, False
     while first:
         word = words[first - 1]
         month = _month(word)
-        if _is_weekday(word) and (has_month or month is None):
+        if not has_day and _is_weekday(word) and (has_month or month is None):
             # Names of stages may end as names of days: there is one day only.
             return first - 1
         if month is None and not (_NUMBER.match(word) or _is_particle(word)):
             break
+        # Where the day comes last, nothing of Europe comes before it.
+        has_day |= not word.isascii() and _is_particle(word)
         has_month |= month is not None
         first -= 1
     return first
@@ -260,7 +263,7 @@ def seconds_of(
         clock = int(hour), int(minute), int(second)
     except ValueError:
         return None
-    if days < 0 or not (clock[0] < 24 and clock[1] < 60 and clock[2] <= 60):
+    if not 0 <= days < _LAST_DAY or not (clock[0] < 24 and clock[1] < 60 and clock[2] <= 60):
         return None
     return float(days * 86400 + clock[0] * 3600 + clock[1] * 60 + clock[2])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from math import sqrt
 from pathlib import Path
@@ -18,8 +19,9 @@ from ..errors import ReaderError
 from ..host import Host
 from ..stage import stages
 from . import Folder, Hardware, Source, Told, Work, first_of, leaf, modelled, text_of
+from .dates import Zones, dated
 from .names import labels
-from .recon_all_calls import Call
+from .recon_all_calls import VERSION, Call
 from .recon_all_log import Log, read_log
 from .recon_all_runs import Piece, Run, runs
 
@@ -44,6 +46,18 @@ FLAGS = {'recon-all.log': 'IsRunning.lh+rh'}
 GROWS_SECONDS = 48 * 3600.0
 """A log that was not written to for longer is not going to grow, whatever the flag says: the
 longest program of recon-all that prints nothing needs hours, not days (judgement)."""
+
+UNTOLD_THREADS = 4.0
+"""Most cores in use where nobody tells: as many as recon-all takes with ``-parallel``."""
+
+GROWING = '{} still runs: left out, to be read when it has ended'
+LOST = 'when {} ended is not told: only what programs told is counted'
+ASLEEP = 'nothing was done by {}: the machine is taken to have slept'
+UNTIMED = 'programs were not timed in {}: their CPU time is missing'
+COPIED = (
+    'it begins with the log of {}, of which this folder is a copy: that counts twice if its own '
+    'folder is read too'
+)
 
 GRAIN_SECONDS = 10.0
 """So long may a stage be beside its programs, without that it matters: clocks show whole
@@ -113,22 +127,35 @@ class FreeSurfer:
             When no log has a stage.
         OSError
         """
-        logs = [(path, read_log(text_of(path))) for path in source.files if _is_log(path)]
+        warnings: list[str] = []
+        logs = list(_logs(source, warnings))
         calls = [(path, call) for path, log in logs for call in log.calls]
         if not any(turn.key for _, call in calls for turn in call.turns):
-            where = ', '.join(str(path) for path, _ in logs) or source.path
-            raise ReaderError(f'{where}: no stage of recon-all in it')
-        _complete(source, [call for _, call in calls])
+            said = '; '.join(warnings) or f'{source.path}: no stage of recon-all in its logs'
+            raise ReaderError(said)
+        _complete(source, calls)
         told = _Subject(source, hardware, calls)
         told.read()
-        warnings = [line for path, log in logs for line in _doubts(path, log)]
         found = dict.fromkeys(call.version for _, call in calls if call.version)
         return Told(
             tuple(told.entries),
-            (*warnings, *dict.fromkeys(told.warnings)),
+            (*warnings, *told.warnings()),
             tuple(dict.fromkeys(told.hosts)),
             {'FreeSurfer': ', '.join(found)} if found else {},
         )
+
+
+def _logs(source: Source, warnings: list[str]) -> Iterator[tuple[Path, Log]]:
+    """Logs of a subject, and what cannot be read of them."""
+    for path in filter(_is_log, source.files):
+        try:
+            log = read_log(text_of(path))
+        except ReaderError as error:
+            said = str(error)
+            warnings.append(said if str(path) in said else f'{path}: {said}')
+            continue
+        warnings += _doubts(path, log)
+        yield path, log
 
 
 def _is_log(path: Path) -> bool:
@@ -138,27 +165,39 @@ def _is_log(path: Path) -> bool:
 
 def _doubts(path: Path, log: Log) -> Iterator[str]:
     if log.unknown:
-        zones = ', '.join(zone or 'none' for zone in log.unknown)
+        zones = _some([zone or 'none' for zone in log.unknown])
         yield f'{path}: time zone {zones} is not known: its clock is taken as UTC'
     if log.torn:
         yield f'{path}: {log.torn} lines of timed programs cannot be read: their CPU time is missing'
 
 
-def _complete(source: Source, calls: Sequence[Call]) -> None:
+def _some(names: Sequence[str]) -> str:
+    return ', '.join(names[:3]) + (' …' if len(names) > 3 else '')
+
+
+def _complete(source: Source, calls: Sequence[tuple[Path, Call]]) -> None:
     """What the logs do not say, other files may."""
-    version = host = ''
+    version = host = end = ''
     for path in source.files:
-        text = text_of(path)[:4096] if path.name in {'recon-all.done', 'build-stamp.txt'} else ''
-        found = re.search(r'(?<![\d.])v?(\d{1,2}\.\d{1,2}(?:\.\d{1,2})?)[ \n-]', text)
-        if path.name == 'build-stamp.txt' or '\nVERSION' in text:
-            stamp = text.partition('\nVERSION ')[2].split('\n')[0] or text
-            found = re.search(r'(?<![\d.,])v?(\d{1,2}\.\d{1,2}(?:\.\d{1,2})?)(?![\d.])', stamp)
-            if found and '$Id' not in stamp:
-                version = found[1]
-        host = host or text.partition('\nHOST ')[2].split('\n')[0].strip()
-    for call in calls:
+        if path.name not in {'recon-all.done', 'build-stamp.txt'}:
+            continue
+        text = text_of(path)[:4096]
+        stamp = re.search(r'^VERSION (?!\$Id)(.{1,200})', text, re.MULTILINE)
+        found = VERSION.search(
+            text if path.name == 'build-stamp.txt' else stamp[1] if stamp else ''
+        )
+        version = version or (found[1] if found else '')
+        name = re.search(r'^HOST ([A-Za-z0-9][A-Za-z0-9._-]{0,63})$', text, re.MULTILINE)
+        host = host or (name[1] if name else '')
+        end = text.partition('\nEND_TIME ')[2].partition('\n')[0]
+    for _, call in calls:
         call.version = call.version or version
         call.host = call.host or host
+    path, last = calls[-1]
+    told = dated(end)
+    if path.suffix == '.cmd' and last.stop is None and told is not None:
+        moment = Zones().utc(told[1])
+        last.stop = moment if moment >= last.last else None
 
 
 class _Subject:
@@ -171,31 +210,39 @@ class _Subject:
         self._subject = next((call.subject for _, call in calls[::-1] if call.subject), '')
         self._own = _own(source.path.absolute())
         self.entries: list[Entry] = []
-        self.warnings: list[str] = []
         self.hosts: list[Host] = []
+        self._doubts: defaultdict[tuple[Path, str], list[str]] = defaultdict(list)
+        self._threads: defaultdict[str, int] = defaultdict(lambda: 1)
+        for _, call in calls:
+            self._threads[call.host] = max(self._threads[call.host], call.threads)
 
     def read(self) -> None:
         """Make entries of all that ran."""
-        for number, (path, call) in enumerate(self._calls):
-            last = all(other != path for other, _ in self._calls[number + 1 :])
+        last = dict(self._calls)
+        for path, call in self._calls:
             host = self._host(call)
             self.hosts.append(host)
             for run in runs(call):
-                if run.open and last and _grows(path, self._source.files):
-                    self.warnings.append(
-                        f'{path}: {run.key} is still running: left out, read it again when it '
-                        'has ended'
-                    )
-                    continue
-                self._add(path, call, run, host)
+                if run.open and path.suffix == '.cmd':
+                    # Lists of commands tell no end of any call.
+                    run.outcome, run.error = 'ran', ''
+                if run.open and call is last[path] and _grows(path, self._source.files):
+                    self._doubts[path, GROWING].append(run.key)
+                else:
+                    self._add(path, call, run, host)
+
+    def warnings(self) -> Iterator[str]:
+        """One line for each kind of doubt and log."""
+        for (path, what), told in self._doubts.items():
+            yield f'{path}: {what.format(_some(list(dict.fromkeys(told))))}'
 
     def _host(self, call: Call) -> Host:
         """The machine; where nobody says what it is, with as many threads as were to be used."""
         host = self._hardware.host(call.host)
         if host.cpu or host.cores > 1:
             return host
-        used = [other.threads for _, other in self._calls if other.host == call.host]
-        return self._hardware.host(call.host, '', max(used)) if max(used) > 1 else host
+        used = self._threads[call.host]
+        return self._hardware.host(call.host, '', used) if used > 1 else host
 
     def _add(self, path: Path, call: Call, run: Run, host: Host) -> None:
         subject, session = self._labels(path, call)
@@ -216,27 +263,21 @@ class _Subject:
             suspended_seconds=run.asleep,
             commands=tuple(_commands(run)),
         )
-        if run.open and not run.seconds and not work.cpu_seconds:
-            self.warnings.append(f'{path}: when {run.key} was cut off is not told: no energy')
-            unseen = Reading(
-                'cpu', None, None, host.power_method, host.tier, 'own', host.u_rel, 0.0
-            )
-            self.entries.append(leaf(self._source, len(self.entries), work, host, (unseen,)))
-            return
+        if run.lost:
+            self._doubts[path, LOST].append(run.key)
+            if not run.seconds and not work.cpu_seconds:
+                reading = reading._replace(joules=None, idle_watts=None, coverage=0.0)
+                windows = tuple(one._replace(joules=(None,)) for one in windows)
         if run.asleep:
-            self.warnings.append(
-                f'{path}: {run.key} did nothing for {run.asleep / 3600:.1f} h: the machine is '
-                'taken to have slept'
-            )
+            self._doubts[path, ASLEEP].append(f'{run.key} for {run.asleep / 3600:.1f} h')
+        if call.timed and reading.tier == 'assumed' != host.tier:
+            self._doubts[path, UNTIMED].append(f'{run.key} for {run.untold:.0f} s')
         self.entries.append(leaf(self._source, len(self.entries), work, host, (reading,), windows))
 
     def _labels(self, path: Path, call: Call) -> tuple[str, str]:
         """A folder that was copied has the log of whose it was."""
         if call.subject and call.subject != self._subject:
-            self.warnings.append(
-                f'{path}: begins with the log of {call.subject}, of which this folder is a copy: '
-                'its work counts twice if its own folder is read too'
-            )
+            self._doubts[path, COPIED].append(call.subject)
             return labels(call.subject)
         return self._own
 
@@ -291,7 +332,7 @@ def _energy(call: Call, run: Run, host: Host) -> tuple[Reading, tuple[Window, ..
     tier: Tier | None = 'assumed' if _is_assumed(call, run, untold, cpu) else None
     reading = modelled(host, cpu, seconds, run.cores, u_use=u_use, tier=tier)
     if assumed:
-        reading = reading._replace(method=f'{reading.method}, {cores:.2g} cores in use')
+        reading = reading._replace(method=f'{reading.method}-by-wall, {cores:.2g} cores in use')
     return reading, tuple(_window(piece, cores, busy, idle) for piece in run.pieces)
 
 
@@ -314,7 +355,9 @@ def _in_use(call: Call, run: Run) -> tuple[float, float]:
     Some use one thread, some as many as they may: between both lies their geometric mean.
     """
     name = run.key.removesuffix('_lh').removesuffix('_rh')
-    threads = any(one.threads for one in stages('freesurfer', call.table) if one.name == name)
-    if not threads or run.cores <= 1:
+    many = any(one.threads for one in stages('freesurfer', call.table) if one.name == name)
+    # A list of commands does not tell how recon-all was called.
+    most = run.cores if call.arguments else max(run.cores, UNTOLD_THREADS)
+    if not many or most <= 1:
         return 1.0, U_ONE_CORE
-    return sqrt(run.cores), sqrt(run.cores) * U_ONE_CORE
+    return sqrt(most), sqrt(most) * U_ONE_CORE

@@ -13,10 +13,15 @@ from .dates import Moment, dated
 from .recon_all import markers
 from .recon_all_lines import Ran
 
-__all__ = ['Call', 'Turn', 'begin_turn', 'header', 'key_of', 'went_on']
+__all__ = ['VERSION', 'Call', 'Turn', 'begin_turn', 'header', 'key_of', 'plain', 'went_on']
 
-_VERSION = re.compile(r'(?<![\d.])v?(\d{1,2}\.\d{1,2}(?:\.\d{1,2})?)(?![\d.])')
+VERSION = re.compile(r'(?<![\d.])v?(\d{1,2}\.\d{1,2}(?:\.\d{1,2})?)(?![\d.])')
 _THREADS = re.compile(r' -(?:threads|openmp|nthreads) +(\d{1,4})(?!\d)')
+_HOST = re.compile(r'^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$')
+
+MOST_ARGUMENTS = 2000
+"""Characters of a call's arguments that are looked at."""
+
 _SECOND = 'Refine Pial Surfs w/ T2/FLAIR'
 """The title of two stages: the call says which of both."""
 
@@ -78,6 +83,12 @@ class Call:
         Why it failed; None when it did not.
     last : float
         The last moment of which it told.
+    timed : bool
+        Whether recon-all timed its programs.
+    marks : dict of {str : tuple of int}
+        Of each marker, which turn began with it, and where in the log it is.
+    had : set of str
+        Keys of stages that it began.
     """
 
     at: int
@@ -91,7 +102,9 @@ class Call:
     stop: float | None = None
     error: str | None = None
     last: float = -math.inf
+    timed: bool = False
     marks: dict[str, tuple[int, int]] = field(default_factory=dict)
+    had: set[str] = field(default_factory=set)
 
     @property
     def parallel(self) -> bool:
@@ -103,11 +116,6 @@ class Call:
         """Cores that it was told to use; with ``-parallel``, recon-all itself says 4."""
         found = _THREADS.search(self.arguments)
         return max(1, int(found[1])) if found else 4 if self.parallel else 1
-
-    @property
-    def timed(self) -> bool:
-        """Whether recon-all timed its programs."""
-        return any(turn.timed for turn in self.turns)
 
     @property
     def table(self) -> str:
@@ -155,9 +163,8 @@ def key_of(call: Call, title: str) -> str:
     now = call.turns[-1].key if call.turns else ''
     if now in keys:
         return now
-    had = {turn.key for turn in call.turns}
     told = [key for key in keys if f' -{key} ' in call.arguments and title == _SECOND]
-    return [*keys, *told, *(key for key in keys if key in had)][-1]
+    return [*keys, *told, *(key for key in keys if key in call.had)][-1]
 
 
 def header(region: str, call: Call) -> Moment | None:
@@ -183,15 +190,17 @@ def header(region: str, call: Call) -> Moment | None:
             if told is not None and (not told[0] or told[0].endswith('invocation of recon-all')):
                 shown = told[1]
         elif not call.arguments and line.startswith('-'):
-            call.arguments = f' {line.strip()} '
+            call.arguments = f' {line.strip()[:MOST_ARGUMENTS]} '
         elif not call.arguments and 'recon-all -' in line:
-            call.arguments = f' -{line.partition("recon-all -")[2].strip()} '
+            told_so = line.partition('recon-all -')[2].strip()
+            call.arguments = f' -{told_so[:MOST_ARGUMENTS]} '
         if line.startswith('subjid '):
-            call.subject = line[len('subjid ') :].strip()
+            call.subject = plain(line[len('subjid ') :], 64)
         elif line.startswith(('Linux ', 'Darwin ')):
-            call.host = line.split()[1]
+            name = line.split()[1:2]
+            call.host = name[0] if name and _HOST.match(name[0]) else ''
         elif line.startswith('build-stamp.txt: '):
-            found = _VERSION.search(line)
+            found = VERSION.search(line)
             call.version = found[1] if found else ''
     return shown
 
@@ -221,13 +230,14 @@ def begin_turn(call: Call, title: str, key: str, moment: float, at: int, text: s
         failed = text.find('***FAILED***', before[1], at)
         if failed >= 0:
             begin = text.rfind('\n', before[1], failed) + 1
-            why = ' '.join(text[begin : min(at, failed + 12)].split())
+            why = plain(text[max(begin, failed - 200) : min(at, failed + 12)])
             for turn in turns[before[0] :]:
                 turn.failed, turn.attempt = why, len(turns)
             call.marks = {title: (len(turns), at)}
     elif turns and turns[-1].key == key:
         call.marks[title] = len(turns) - 1, at
         return
+    call.had.add(key)
     turns.append(Turn(key, moment))
 
 
@@ -244,6 +254,27 @@ def went_on(call: Call, moment: float) -> None:
     for index, ran in enumerate(timed):
         if ran.start is not None and 3540 <= ran.start + (ran.seconds or 0.0) - moment <= 3600:
             timed[index] = ran._replace(start=ran.start - 3600)
+
+
+def plain(text: str, most: int = 200) -> str:
+    r"""Words of somebody's file, on one line and without what a terminal would do.
+
+    Parameters
+    ----------
+    text : str
+    most : int
+        Characters.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> plain('ERROR:\tno\x1b[31m such file')
+    'ERROR: no [31m such file'
+    """
+    return ' '.join(''.join(one if one.isprintable() else ' ' for one in text).split())[:most]
 
 
 def _word(title: str) -> str:

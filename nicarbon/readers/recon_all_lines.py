@@ -7,8 +7,9 @@ seconds.``
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from .dates import seconds_of
@@ -16,6 +17,13 @@ from .recon_all import KIB_PER_GB
 
 __all__ = ['Ran', 'rusage', 'sums', 'timed']
 
+_TIMED = re.compile(
+    r'@#@FSTIME +(\d{4}):(\d\d?):(\d\d?):(\d\d?):(\d\d?):(\d\d?) +(\S{1,200}) +N +\d{1,9}'
+    # Without what follows them, its numbers may be torn.
+    r' +e +([\d.,]{1,20}) +S +([\d.,]{1,20}) +U +([\d.,]{1,20}) +P '
+    r'(?:\S{1,20} +M +(\d{1,15})(?: +F +\d{1,15} +R +\d{1,15} +W +\d{1,15}'
+    r' +c +(\d{1,15}) +w +(\d{1,15}))?)?'
+)
 _TOOK = re.compile(
     r'took (?:(\d{1,4}) hours?, )?(\d{1,6}(?:\.\d{1,4})?) minutes?(?: and (\d{1,2}) seconds)?'
 )
@@ -96,36 +104,51 @@ def rusage(text: str, at: int) -> Ran | None:
     )
 
 
-def timed(words: Sequence[str]) -> tuple[float, Ran] | None:
+def timed(text: str, at: int) -> tuple[float, Ran] | None:
     """A line of fs_time.
 
     Parameters
     ----------
-    words : sequence of str
+    text : str
+    at : int
+        Where in it the line begins.
 
     Returns
     -------
     float, Ran
         When the program started by its clock, and the program; None when it cannot be read.
+
+    Examples
+    --------
+    >>> line = '@#@FSTIME  2023:08:18:12:10:08 mri_cc N 3 e 6,10 S 0,13 U 5,95 P 99% M 110356'
+    >>> shown, ran = timed(line, 0)
+    >>> shown, ran.name, ran.seconds, ran.cpu_seconds
+    (1692360608.0, 'mri_cc', 6.1, 6.08)
+    >>> timed(line[:60], 0)
     """
-    if len(words) < 9:
+    found = _TIMED.match(text, at)
+    if found is None:
         return None
-    clock, name = words[1].split(':'), words[2]
-    told = dict(zip(words[3::2], words[4::2], strict=False))
-    if len(clock) != 6 or 'P' not in told:
-        # Without what follows them, its numbers may be torn.
-        return None
-    shown = seconds_of(*clock)
+    year, month, day, hour, minute, second, name, wall, system, user, peak, *two = found.groups()
+    shown = seconds_of(year, month, day, hour, minute, second)
     try:
-        wall, system, user = (float(told[key].replace(',', '.')) for key in 'eSU')
-        peak = int(told['M']) / KIB_PER_GB if 'M' in told else None
-        switches = int(told['c']) + int(told['w']) if {'c', 'w'} <= told.keys() else None
-    except (KeyError, ValueError):
+        used = float(wall), float(user), float(system)
+    except ValueError:
+        # Some locales print a comma.
+        used = _number(wall), _number(user), _number(system)
+    if shown is None or not max(used) < 1e12:
         return None
-    numbers = wall, system, user, peak or 0.0, switches or 0
-    if shown is None or not all(0 <= each < 1e12 for each in numbers):
-        return None
-    return shown, Ran(name, None, wall, user, system, peak, switches)
+    memory = int(peak) / KIB_PER_GB if peak else None
+    switches = int(two[0]) + int(two[1]) if two[1] else None
+    return shown, Ran(name, None, *used, memory, switches)
+
+
+def _number(text: str) -> float:
+    """Infinite where it is none."""
+    try:
+        return float(text.replace(',', '.'))
+    except ValueError:
+        return math.inf
 
 
 def _walls(region: str) -> Iterator[float]:

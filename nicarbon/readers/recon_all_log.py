@@ -15,12 +15,12 @@ from typing import NamedTuple
 from ..errors import ReaderError
 from .dates import Zones, dated, seconds_of
 from .recon_all import CALLERS, failure
-from .recon_all_calls import Call, Turn, begin_turn, header, key_of, went_on
+from .recon_all_calls import Call, Turn, begin_turn, header, key_of, plain, went_on
 from .recon_all_lines import rusage, sums, timed
 
 __all__ = ['Log', 'read_log']
 
-MOST_EVENTS = 200_000
+MOST_EVENTS = 50_000
 """More lines of recon-all's own than that are in no log."""
 
 MOST_AT_ONCE = 4
@@ -37,6 +37,7 @@ _BETWEEN = 4000
 _LINE = 600
 
 _UTC = re.compile(r'TimeStamp: (\d{4})/(\d\d)/(\d\d)-(\d\d):(\d\d):(\d\d)-GMT')
+_SIDE = re.compile(r'\b[lr]h\b')
 _MACHINE = re.compile(r'\n(?:Linux|Darwin) (\S{1,80}) ')
 
 
@@ -174,10 +175,9 @@ class _Calls:
 
     def ran(self, at: int) -> None:
         """A program that recon-all timed has ended."""
-        words = self._line(at).split()
         if not self._live:
             return
-        found = timed(words)
+        found = timed(self.text, at)
         if found is None:
             self.torn += 1
             return
@@ -194,6 +194,7 @@ class _Calls:
             call.turns.append(Turn('', start))
         turn = call.turns[-1]
         turn.hemis.append(_hemi(self.text, self._before, at) if call.parallel else '')
+        call.timed = True
         turn.timed.append(ran._replace(start=start))
         call.last = max(call.last, start + (ran.seconds or 0.0))
         self._before = at
@@ -238,7 +239,7 @@ class _Calls:
         call = self._ended(begin)
         call.stop = max(moment, call.last) if moment - call.last > -3600 else moment
         if failed:
-            call.error = failure(self.text[max(call.at, begin - 20 * _LINE) : begin])
+            call.error = plain(failure(self.text[max(call.at, begin - 20 * _LINE) : begin]))
         self._live.remove(call)
 
     def _ended(self, at: int) -> Call:
@@ -268,7 +269,6 @@ _NEEDLES: tuple[tuple[str, Callable[[_Calls, int], None]], ...] = (
 
 
 def _hemi(text: str, begin: int, end: int) -> str:
-    """The hemisphere that a program was about, by what it printed."""
-    begin = max(begin, end - 20 * _BETWEEN)
-    left, right = text.count('lh', begin, end), text.count('rh', begin, end)
-    return 'lh' if left > right else 'rh' if right > left else ''
+    """The hemisphere that a program was about, by what it printed last."""
+    told = _SIDE.findall(text, max(begin, end - 20 * _BETWEEN), end)
+    return told[-1] if told else ''

@@ -11,6 +11,12 @@ from .recon_all_lines import Ran
 
 __all__ = ['ASLEEP_SECONDS', 'Piece', 'Run', 'runs']
 
+LONGEST_SECONDS = 60 * 86400.0
+"""No stage runs for longer: a clock was set between its marker and the next one (judgement)."""
+
+FEWEST_WIPED = 3
+"""So many stages are not run within a second (judgement)."""
+
 ASLEEP_SECONDS = 600.0
 """A program that did nothing for less than that may have waited for a disk or a core."""
 
@@ -76,6 +82,8 @@ class Run:
     error : str
     open : bool
         Whether the log ends within it.
+    lost : bool
+        Whether its log does not tell how long it ran.
     """
 
     key: str
@@ -84,6 +92,7 @@ class Run:
     outcome: Outcome = 'ran'
     error: str = ''
     open: bool = False
+    lost: bool = False
 
     @property
     def seconds(self) -> float:
@@ -134,10 +143,12 @@ def runs(call: Call) -> list[Run]:
     turns = _without_start(call)
     found: dict[tuple[str, int], Run] = {}
     stops = [turn.start for turn in turns[1:]]
+    wiped = _is_wiped(call, turns)
     ends = zip(turns, [*stops, call.stop], strict=True)
     for turn, stop, cores, ran in _side_by_side(call, list(ends)):
         run = found.setdefault((turn.key, turn.attempt), Run(turn.key, cores=cores))
         run.pieces.append(_piece(turn, stop, ran))
+        run.lost |= wiped or stop is None or stop - turn.start > LONGEST_SECONDS
         if turn.failed:
             run.outcome, run.error = 'failed', turn.failed
     if turns:
@@ -149,6 +160,12 @@ def runs(call: Call) -> list[Run]:
     return list(found.values())
 
 
+def _is_wiped(call: Call, turns: Sequence[Turn]) -> bool:
+    """Whether somebody made all dates the same, as is done to hide when people were scanned."""
+    moments = {turn.start for turn in turns} | ({call.stop} if call.stop is not None else set())
+    return not call.timed and len(turns) >= FEWEST_WIPED and len(moments) == 1
+
+
 def _without_start(call: Call) -> list[Turn]:
     """Turns of stages: what comes before the first one is ``input``, or that stage's start."""
     turns = list(call.turns)
@@ -157,7 +174,8 @@ def _without_start(call: Call) -> list[Turn]:
         return turns
     if first.timed or first.told or len(turns) == 1 or _brings_input(call):
         return [_renamed(first, 'input'), *turns[1:]]
-    return [_earlier(turns[1], first.start), *turns[2:]]
+    both = 1 + (call.parallel and len(turns) > 2 and _is_pair(turns[1], turns[2]))
+    return [*(_earlier(turn, first.start) for turn in turns[1 : 1 + both]), *turns[1 + both :]]
 
 
 def _brings_input(call: Call) -> bool:
@@ -209,7 +227,7 @@ def _programs(call: Call, turn: Turn) -> Sequence[Ran]:
 def _piece(turn: Turn, stop: float | None, ran: Iterable[Ran]) -> Piece:
     programs = tuple(ran)
     ends = [(one.start or 0.0) + (one.seconds or 0.0) for one in programs if one.start]
-    if stop is None:
+    if stop is None or stop - turn.start > LONGEST_SECONDS:
         # As far as is known.
         stop = max([turn.start, *ends])
     wall = max(0.0, stop - turn.start)
