@@ -11,6 +11,7 @@ from command import nicarbon
 from tracker_logs import look
 
 from nicarbon import ledger
+from nicarbon.cli.facts import known_pipeline
 from nicarbon.cli.read import command
 from nicarbon.errors import InputError, ReaderError, UsageError
 from nicarbon.hardware import Stated
@@ -18,6 +19,7 @@ from nicarbon.readers import Folder, Hardware, Source, Told, Work, leaf, modelle
 from nicarbon.readers.names import labels
 from nicarbon.readers.walk import sources
 from nicarbon.share import share
+from nicarbon.stage import stages
 
 
 class Notebook:
@@ -194,3 +196,14 @@ def test_what_a_tracker_charged_stands_beside_what_we_do(tmp_path: Path, capsys)
         json.loads(path.read_text()) for path in (tmp_path / 'out').glob('logs/*/source.json')
     ]
     assert {round(one['claims']['experiment-impact-tracker']) for one in about} == {1057, 124}
+
+
+def test_stages_of_several_versions_have_their_names_and_places() -> None:
+    old, new = stages('freesurfer', '6'), stages('freesurfer', '8')
+    keys = {stage.key for stage in (*old, *new)}
+    found = known_pipeline(keys, {'FreeSurfer': '8.0.0'})
+    assert {stage.key for stage in found} >= keys
+    order = [stage.key for stage in found]
+    mine = [stage.key for stage in new]
+    assert [key for key in order if key in set(mine)] == mine
+    assert order.index('smooth1_lh') < order.index('white_lh') < order.index('parcstats_lh')

@@ -20,7 +20,7 @@ __all__ = ['Line', 'Turns', 'commands', 'failure', 'parts']
 
 _CALL = re.compile(r'^recon-all ')
 _RECON_ALL_ENDS = re.compile(r'^recon-all \S.* (?:finished without error|exited with ERRORS) at')
-_PLANE_ENDS = re.compile(r'\w+ [Ii]nference on .* finished in')
+_PLANE_ENDS = re.compile(r'[Ii]nference on .* finished in')
 _COMPLAINT = re.compile(r'^\[?(?:ERROR|CRITICAL)\b|^[\w.]*(?:Error|Exception)\b|^\S+: error: ')
 _STATUS = re.compile(r'^recon-all .* exited with ERRORS|^Command (?:exited|terminated) ')
 
