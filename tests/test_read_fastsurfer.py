@@ -15,8 +15,8 @@ from reader_doubles import Hardware, sources, told
 from nicarbon.errors import ReaderError
 from nicarbon.readers import Folder
 from nicarbon.readers.dates import Zones
-from nicarbon.readers.fastsurfer_folder import FastSurfer
-from nicarbon.readers.fastsurfer_surf import spread, surfaces
+from nicarbon.readers.fastsurfer import FastSurfer
+from nicarbon.readers.fastsurfer.surf import spread, surfaces
 from nicarbon.stage import find_stage
 
 BEGAN = 1718631000.0  # Mon Jun 17 13:30:00 UTC 2024

@@ -33,7 +33,7 @@ from nicarbon.errors import ReaderError
 from nicarbon.readers import Told
 from nicarbon.readers.dates import Zones, dated
 from nicarbon.readers.freesurfer import FreeSurfer
-from nicarbon.readers.recon_all_log import MOST_EVENTS, read_log
+from nicarbon.readers.freesurfer.log import MOST_EVENTS, read_log
 
 REAL = Path(__file__).parents[2] / 'shared' / 'data' / 'recon-all'
 

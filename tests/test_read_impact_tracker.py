@@ -54,7 +54,7 @@ def test_the_idle_node_as_the_tracker_saw_it():
     """The published figures: its own CPU shares, of the host power of the same seconds."""
     found = told(ImpactTracker(), real_node(), Machine('Skylake'))
     (entry,) = found.entries
-    rows = [json.loads(line) for line in (real_node() / 'data.json').open()]
+    rows = [json.loads(line) for line in (real_node() / 'data.json').read_text().splitlines()]
     parts = [min(1.0, row['average_relative_cpu_utilization']) for row in rows]
     windows = tuple(
         window._replace(cpu_seconds=part * (window.host_cpu_seconds or 0.0))
@@ -73,7 +73,7 @@ def test_the_idle_node_by_its_processes_counters():
     (entry,) = found.entries
     assert entry.seconds == pytest.approx(887.9, abs=0.1)
     assert entry.cpu_seconds == pytest.approx(866.6, abs=0.1)
-    rows = [json.loads(line) for line in (real_node() / 'data.json').open()]
+    rows = [json.loads(line) for line in (real_node() / 'data.json').read_text().splitlines()]
     seen = sum(row['absolute_cpu_utilization'] for row in rows) / len(rows)
     assert 1 - seen / (entry.cpu_seconds / entry.seconds) == pytest.approx(0.106, abs=0.005)
     ours = [against(found.entries, found.claims, idle).watts['reserved'] for idle in SPAN]

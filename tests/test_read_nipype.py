@@ -22,9 +22,9 @@ from reader_doubles import Hardware, sources, told
 
 from nicarbon.errors import ReaderError
 from nicarbon.hardware import Stated
-from nicarbon.readers import Folder, pickled
-from nicarbon.readers.nipype import Nipype, labels_of
-from nicarbon.readers.nipype_report import report
+from nicarbon.readers import Folder
+from nicarbon.readers.nipype import Nipype, labels_of, pickled
+from nicarbon.readers.nipype.report import report
 
 SHARED = Path(__file__).parents[2] / 'shared' / 'data' / 'nipype-reports'
 real_reports = pytest.mark.skipif(not SHARED.exists(), reason=f'no real reports in {SHARED}')

@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import Reader
 from .carbontracker import CarbonTracker
 from .codecarbon import CodeCarbon
-from .fastsurfer_folder import FastSurfer
+from .fastsurfer import FastSurfer
 from .freesurfer import FreeSurfer
 from .impact_tracker import ImpactTracker
 from .nipype import Nipype

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import ReaderError
+from ...errors import ReaderError
 
 __all__ = ['Made', 'load', 'state', 'values']
 

@@ -14,16 +14,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import sqrt
 from pathlib import Path
 
-from ..entry import Command, Entry, Reading, Tier, Window
-from ..errors import ReaderError
-from ..host import Host
-from ..stage import stages
-from . import Folder, Hardware, Source, Told, Work, first_of, leaf, modelled, text_of
-from .dates import Zones, dated
-from .names import labels
-from .recon_all_calls import VERSION, Call
-from .recon_all_log import Log, read_log
-from .recon_all_runs import Piece, Run, runs
+from ...entry import Command, Entry, Reading, Tier, Window
+from ...errors import ReaderError
+from ...host import Host
+from ...stage import stages
+from .. import Folder, Hardware, Source, Told, Work, first_of, leaf, modelled, text_of
+from ..dates import Zones, dated
+from ..names import labels
+from .calls import VERSION, Call
+from .log import Log, read_log
+from .runs import Piece, Run, runs
 
 __all__ = ['FreeSurfer']
 

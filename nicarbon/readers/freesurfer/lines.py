@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .dates import seconds_of
-from .recon_all import KIB_PER_GB
+from ..dates import seconds_of
+from .output import KIB_PER_GB
 
 __all__ = ['Ran', 'rusage', 'sums', 'timed']
 

@@ -11,12 +11,13 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ..entry import Command, Part
-from ..stage import parts as rows_of
-from . import fastsurfer, recon_all
-from .dates import Zones, dated, seconds_of
-from .fastsurfer import Line
-from .fastsurfer_seg import LONGEST_LINE
+from ...entry import Command, Part
+from ...stage import parts as rows_of
+from ..dates import Zones, dated, seconds_of
+from ..freesurfer import output as recon_all
+from . import output as fastsurfer
+from .output import Line
+from .seg import LONGEST_LINE
 
 __all__ = ['Surfaces', 'spread', 'surfaces']
 

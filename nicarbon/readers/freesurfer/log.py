@@ -1,7 +1,7 @@
 """A log of recon-all that has been: its calls, and what ran in each, stage by stage.
 
 Calls follow one another in one log, and may run at once, line between line. A stage begins
-with a marker, see :mod:`nicarbon.readers.recon_all`; what a call does before its first marker
+with a marker, see :mod:`nicarbon.readers.freesurfer.output`; what a call does before its first marker
 is ``input`` where it is work, and else a part of its first stage. Programs that recon-all timed
 tell CPU seconds; others may tell them themselves (``mri_ca_register utimesec 15795.93``).
 """
@@ -12,11 +12,11 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from ..errors import ReaderError
-from .dates import Zones, dated, seconds_of
-from .recon_all import CALLERS, failure
-from .recon_all_calls import Call, Turn, begin_turn, header, key_of, plain, went_on
-from .recon_all_lines import rusage, sums, timed
+from ...errors import ReaderError
+from ..dates import Zones, dated, seconds_of
+from .calls import Call, Turn, begin_turn, header, key_of, plain, went_on
+from .lines import rusage, sums, timed
+from .output import CALLERS, failure
 
 __all__ = ['Log', 'read_log']
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
-from ..stage import stages, versions
-from .dates import Moment, dated
-from .recon_all import markers
-from .recon_all_lines import Ran
+from ...stage import stages, versions
+from ..dates import Moment, dated
+from .lines import Ran
+from .output import markers
 
 __all__ = ['VERSION', 'Call', 'Turn', 'begin_turn', 'header', 'key_of', 'plain', 'went_on']
 

@@ -2,7 +2,7 @@
 
 The networks' logs have no clock, and the banners of recon-surf have none either; so what
 counts is when each line was read. Within recon-surf, recon-all prints its own markers, and
-``fs_time`` a line for each program; see :mod:`nicarbon.readers.recon_all`.
+``fs_time`` a line for each program; see :mod:`nicarbon.readers.freesurfer.output`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from ..entry import Command, Part
-from ..stage import Stage
-from . import recon_all
+from ...entry import Command, Part
+from ...stage import Stage
+from ..freesurfer import output as recon_all
 
 __all__ = ['Line', 'Turns', 'commands', 'failure', 'parts']
 

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..entry import Part
-from ..errors import UsageError
-from ..stage import Stage, parts, versions
-from ..stage import stages as stages_of
-from . import fastsurfer
-from .dates import Zones, dated
-from .fastsurfer import Line
+from ...entry import Part
+from ...errors import UsageError
+from ...stage import Stage, parts, versions
+from ...stage import stages as stages_of
+from ..dates import Zones, dated
+from . import output as fastsurfer
+from .output import Line
 
 __all__ = ['LONGEST_LINE', 'Module', 'modules', 'timed']
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..entry import Outcome
-from .recon_all_calls import Call, Turn
-from .recon_all_lines import Ran
+from ...entry import Outcome
+from .calls import Call, Turn
+from .lines import Ran
 
 __all__ = ['ASLEEP_SECONDS', 'Piece', 'Run', 'runs']
 

@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import ReaderError
-from . import text_of
-from .nipype_report import EARLIEST, LATEST, Run, moment, seconds_of
+from ...errors import ReaderError
+from .. import text_of
+from .report import EARLIEST, LATEST, Run, moment, seconds_of
 
 __all__ = ['Called', 'Sampled', 'callback', 'monitor', 'place_of']
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from ..errors import ReaderError
-from . import nipype_logs as logs
-from . import nipype_report as reports
-from .nipype_report import Report, Run
+from ...errors import ReaderError
+from . import logs
+from . import report as reports
+from .report import Report, Run
 
 __all__ = ['CALLBACKS', 'MONITOR', 'REPORT', 'Gathered', 'Node', 'gather']
 

@@ -15,8 +15,8 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 
-from ..entry import Command, Part
-from ..stage import HEMIS, Stage
+from ...entry import Command, Part
+from ...stage import HEMIS, Stage
 
 __all__ = ['CALLERS', 'KIB_PER_GB', 'commands', 'failure', 'markers', 'parts']
 

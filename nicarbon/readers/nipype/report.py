@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import ReaderError
+from ...errors import ReaderError
 from . import pickled
 
 __all__ = [

@@ -13,14 +13,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from ..entry import Entry
-from ..errors import ReaderError
-from ..host import Host
-from . import Folder, Hardware, Source, Told, Work, leaf
-from .names import labels
-from .nipype_nodes import CALLBACKS, MONITOR, REPORT, Gathered, Node, gather
-from .nipype_report import LATEST
-from .wall import assumed, busy_cores, machine
+from ...entry import Entry
+from ...errors import ReaderError
+from ...host import Host
+from .. import Folder, Hardware, Source, Told, Work, leaf
+from ..names import labels
+from ..wall import assumed, busy_cores, machine
+from .nodes import CALLBACKS, MONITOR, REPORT, Gathered, Node, gather
+from .report import LATEST
 
 __all__ = ['Nipype', 'labels_of']
 

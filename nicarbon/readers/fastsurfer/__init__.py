@@ -11,16 +11,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ..entry import Entry, Reading, Window
-from ..errors import ReaderError
-from ..host import Host
-from ..stage import find_stage, versions
-from . import Folder, Hardware, Source, Told, Work, first_of, leaf, modelled, text_of
-from .dates import Zones, dated
-from .fastsurfer_seg import Module, modules, timed
-from .fastsurfer_surf import Surfaces, spread, surfaces
-from .names import labels
-from .wall import assumed, busy_cores, machine
+from ...entry import Entry, Reading, Window
+from ...errors import ReaderError
+from ...host import Host
+from ...stage import find_stage, versions
+from .. import Folder, Hardware, Source, Told, Work, first_of, leaf, modelled, text_of
+from ..dates import Zones, dated
+from ..names import labels
+from ..wall import assumed, busy_cores, machine
+from .seg import Module, modules, timed
+from .surf import Surfaces, spread, surfaces
 
 __all__ = ['FastSurfer']
 
