@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from command import nicarbon
+from recon_all_logs import begin, mark, write
 from tracker_logs import look
 
 from nicarbon import ledger
@@ -207,3 +208,22 @@ def test_stages_of_several_versions_have_their_names_and_places() -> None:
     mine = [stage.key for stage in new]
     assert [key for key in order if key in set(mine)] == mine
     assert order.index('smooth1_lh') < order.index('white_lh') < order.index('parcstats_lh')
+
+
+def test_what_may_yet_come_to_more_is_read_again(tmp_path: Path, capsys) -> None:
+    scripts = write(
+        tmp_path / 'in/sub-01',
+        {'recon-all.log': begin() + mark('MotionCor', '09:31:00') + mark('CA Reg', '09:32:00')},
+    )
+    (scripts / 'IsRunning.lh+rh').touch()
+    words = [str(tmp_path / 'in'), '-o', str(tmp_path / 'out')]
+    for _ in range(2):
+        assert command(words) == 0
+        told = capsys.readouterr()
+        assert 'freesurfer: 1 read' in told.out, 'not unchanged: it still runs'
+        assert 'still runs' in told.err
+    (scripts / 'IsRunning.lh+rh').unlink()
+    command(words)
+    capsys.readouterr()
+    command(words)
+    assert '1 unchanged' in capsys.readouterr().out

@@ -93,8 +93,9 @@ def read_once(reader: Reader, source: Source, out_dir: Path, stated: Stated) -> 
         return _failed(source, f'{type(error).__name__}: {error}')
     outcome = _outcome(source, told)
     _write(log_dir, told)
-    # Last of all: what was cut off before is read again.
-    save_json(log_dir / NAME, {**about, 'claims': told.claims, 'outcome': asdict(outcome)})
+    # Last of all: what was cut off before is read again, and what may yet come to more.
+    made_of = about if told.settled else {**about, 'files': []}
+    save_json(log_dir / NAME, {**made_of, 'claims': told.claims, 'outcome': asdict(outcome)})
     return outcome
 
 

@@ -91,6 +91,8 @@ class Told:
     claims : mapping of {str : float}
         By the name of a tracker the joules that it charged this work itself; never added to
         anything.
+    settled : bool
+        Whether it comes to the same until one of its files changes.
     """
 
     entries: tuple[Entry, ...] = ()
@@ -98,6 +100,7 @@ class Told:
     hosts: tuple[Host, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     claims: Mapping[str, float] = field(default_factory=dict)
+    settled: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,7 @@ class FreeSurfer:
             (*warnings, *told.warnings()),
             tuple(dict.fromkeys(told.hosts)),
             {'FreeSurfer': ', '.join(found)} if found else {},
+            settled=not told.grows,
         )
 
 
@@ -230,6 +231,11 @@ class _Subject:
                     self._doubts[path, GROWING].append(run.key)
                 else:
                     self._add(path, call, run, host)
+
+    @property
+    def grows(self) -> bool:
+        """Whether something was left out because it still runs."""
+        return any(doubt == GROWING for _, doubt in self._doubts)
 
     def warnings(self) -> Iterator[str]:
         """One line for each kind of doubt and log."""
