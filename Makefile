@@ -12,11 +12,13 @@ help:                ## Show this
 demo: $(BIN)/.demo   ## Process two heads from start to end, and open the pages it names
 	$(BIN)/nicarbon demo $(DEMO)
 
+# What measures runs alone; the others need not.
 test: $(BIN)/.test system lint   ## Lint, type-check, and run every test
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile -m 'not slow and not browser'
+	$(BIN)/pytest -m 'slow or browser'
 
 quick: $(BIN)/.test lint   ## The tests that take seconds
-	$(BIN)/pytest -m 'not slow and not browser'
+	$(BIN)/pytest -n auto --dist loadfile -m 'not slow and not browser'
 
 lint: $(BIN)/.test
 	$(BIN)/ruff check .
@@ -27,6 +29,7 @@ bench: $(BIN)/.test   ## Measure nicarbon beside other trackers (BENCH=--quick S
 	$(BIN)/python -m compileall -q nicarbon   # as pip does for the others
 	$(BIN)/python benchmarks/run.py $(BENCH)
 	$(BIN)/python benchmarks/scale.py $(SCALE) --output benchmarks/SCALE.md
+	$(BIN)/python benchmarks/reading.py
 
 docs: $(BIN)/.docs   ## Build the documentation, warnings as errors
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html

@@ -229,15 +229,18 @@ class Parts:
             self._ends += [starts.min(), stops.max()]
         place = pl.concat_str('host', 'boot_id', separator='\t').hash().alias('place')
         work = pl.concat_str('subject', 'session', 'stage', 'node', separator='\t').hash()
+        # Work on one subject and session in one run; and the machine, whatever its boot.
+        attempt = pl.concat_str('subject', 'session', 'run_id', separator='\t').hash()
+        machine = (pl.col('host').hash() % 2**32).cast(pl.UInt32).alias('machine')
         began = pl.col('started').str.to_datetime(time_zone='UTC', time_unit='us', strict=False)
         when = (began.dt.epoch('us') / 1e6).alias('began')
         # Columns of which nothing was seen are put back, empty, in the end.
         seen = [name for name in kept if name not in _RARE or rows[name].null_count() < len(rows)]
         outcomes, tiers = pl.Enum(OUTCOMES), pl.Enum(TIERS)
         self._tables.append(
-            rows.select(*seen, place, work.alias('work'), when).with_columns(
-                pl.col('outcome').cast(outcomes), pl.col('tier').cast(tiers)
-            )
+            rows.select(
+                *seen, place, work.alias('work'), attempt.alias('attempt'), machine, when
+            ).with_columns(pl.col('outcome').cast(outcomes), pl.col('tier').cast(tiers))
         )
         if sum(map(len, self._lost)) < FAILURES or not self._lost:
             lost = rows.filter(pl.col('outcome').is_in(list(LOST)))

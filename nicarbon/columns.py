@@ -1,7 +1,7 @@
 """Rows of digests as columns, accounted for, and as the group's table.
 
-Polars does the work, see ``benchmarks/scale.py``; no other modules but :mod:`nicarbon.cohort`
-and :mod:`nicarbon.findings` know of it.
+Polars does the work, see ``benchmarks/scale.py``; no other modules but :mod:`nicarbon.cohort`,
+:mod:`nicarbon.findings` and :mod:`nicarbon.devices` know of it.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from .split import mean
 __all__ = ['COLUMNS', 'DIGEST_VERSION', 'KINDS', 'TIERS', 'Digest', 'Span', 'digests', 'key_of']
 __all__ += ['distinct', 'shared', 'spans_of']
 
-DIGEST_VERSION = 1
+DIGEST_VERSION = 2
 """Raised whenever a column changes, or joules are shared in another way."""
 
 KINDS = ('cpu', 'dram', 'gpu', 'rest')

@@ -29,7 +29,8 @@ class Reading(NamedTuple):
     joules : float or None
         Energy in joules; None when the counter could not be read (never 0).
     idle_watts : float or None
-        Power in watts that the component draws when nothing runs on it.
+        Power in watts that the component draws when nothing runs on it; of its joules alone
+        where the scope is ``own``.
     method : str
         How it was seen, such as ``model:tdp-linear``.
     tier : {'measured', 'modelled', 'assumed'}

@@ -9,7 +9,8 @@
     │   ├── BIDSError           16   the folder is not a BIDS dataset
     │   ├── LevelError          17   an analysis level other than participant and group
     │   ├── SelectionError      18   the filters select nothing
-    │   └── ImageError          65   an image that cannot be a T1-weighted head
+    │   ├── ImageError          65   an image that cannot be a T1-weighted head
+    │   └── ReaderError         65   what another program left behind, and cannot be read
     ├── LedgerError             65   a ledger that this version cannot read
     ├── UnavailableError        69   what this command needs is not on this machine
     │   └── MissingExtraError   69   a package that this command needs is not installed
@@ -40,6 +41,7 @@ __all__ = [
     'MissingExtraError',
     'NicarbonError',
     'OutputError',
+    'ReaderError',
     'SelectionError',
     'StageError',
     'StorageError',
@@ -117,6 +119,12 @@ class SelectionError(InputError):
 
 class ImageError(InputError):
     """Raised when an image cannot be read, or cannot be one T1-weighted head."""
+
+    exit_code = 65
+
+
+class ReaderError(InputError):
+    """What another program left behind, and cannot be read."""
 
     exit_code = 65
 

@@ -8,14 +8,15 @@ families: those of desktops share their names and not their power.
 from __future__ import annotations
 
 import json
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from .kernel import text
 
-__all__ = ['IDLE_FRACTION', 'SLOPE_FRACTION', 'family', 'field', 'is_paired', 'is_virtual']
-__all__ += ['power', 'tdp_linear', 'tdp_watts']
+__all__ = ['IDLE_FRACTION', 'SLOPE_FRACTION', 'cores_per_socket', 'family', 'family_of', 'field']
+__all__ += ['is_paired', 'is_virtual', 'power', 'tdp_linear', 'tdp_watts']
 
 IDLE_FRACTION = 0.12
 """Package power at rest over thermal design power (TDP)."""
@@ -149,6 +150,55 @@ def family(cpuinfo: str) -> str:
         if same == (field(cpuinfo, 'vendor_id'), number, model) and first <= stepping <= last:
             return str(row['name']) if row.get('cpu', '') in name else ''
     return ''
+
+
+def family_of(cpu: str) -> str:
+    """Microarchitecture of a server CPU by its model's name alone.
+
+    Parameters
+    ----------
+    cpu : str
+        As vendors and kernels write it.
+
+    Returns
+    -------
+    str
+        Empty when it is not in the table.
+
+    Examples
+    --------
+    >>> family_of('Intel(R) Xeon(R) Gold 6148 CPU @ 2.40GHz'), family_of('AMD EPYC 7763')
+    ('Skylake', 'EPYC 3')
+    >>> family_of('Intel(R) Core(TM) i7-6700')
+    ''
+    """
+    rows = _table()['names']
+    return next((str(name) for pattern, name in rows if re.search(pattern, cpu)), '')
+
+
+def cores_per_socket(cpu: str) -> int | None:
+    """Physical cores of one package, by its model's name.
+
+    Parameters
+    ----------
+    cpu : str
+
+    Returns
+    -------
+    int or None
+        None when it is not in the table.
+
+    Examples
+    --------
+    >>> cores_per_socket('Intel Xeon Gold 6148'), cores_per_socket('Xeon E5-2680 v4')
+    (20, 14)
+    """
+    words = re.sub(r'\([^)]*\)', ' ', cpu).replace(' CPU', ' ').split()
+    last = words.index('@') if '@' in words else len(words)
+    told = ' '.join(words[:last])
+    names: dict[str, int] = _table()['cores_per_socket']
+    whole = [name for name in names if re.search(rf'(?<![\w-]){re.escape(name)}(?![\w+])', told)]
+    return names[max(whole, key=len)] if whole else None
 
 
 def is_paired(cpuinfo: str) -> bool:

@@ -19,6 +19,7 @@ __all__ = [
     'encloses',
     'leaves',
     'merge_pairs',
+    'part_of',
     'piece',
     'spells',
     'summed',
@@ -218,12 +219,24 @@ def piece(window: Window, start: float, stop: float) -> Window | None:
         window.cpu_seconds * part,
         None if window.host_cpu_seconds is None else window.host_cpu_seconds * part,
         tuple(None if joules is None else joules * part for joules in window.joules),
-        tuple(use and _part_of(use, part) for use in window.uses),
+        tuple(use and part_of(use, part) for use in window.uses),
         tuple(seconds * part for seconds in window.covered),
     )
 
 
-def _part_of(use: Use, part: float) -> Use:
+def part_of(use: Use, part: float) -> Use:
+    """A part of what was used, rates even.
+
+    Parameters
+    ----------
+    use : Use
+    part : float
+        Of its time.
+
+    Returns
+    -------
+    Use
+    """
     return Use(
         None if use.own_seconds is None else use.own_seconds * part,
         use.host_seconds * part,

@@ -261,22 +261,27 @@ def sidecar(
             'Outcomes': summary.outcomes,
             'Balance': [_camel(asdict(balance)) for balance in balances],
             'Hosts': [_camel(host._asdict()) for host in hosts],
-            'Provenance': {
-                'GeneratedBy': [{'Name': 'nicarbon', 'Version': version}],
-                'Command': command,
-                'Runs': [
-                    {
-                        'RunId': run.run_id,
-                        'Host': run.host,
-                        'Started': run.started,
-                        'Seconds': run.seconds,
-                        'Outcome': run.outcome,
-                    }
-                    for run in runs
-                ],
-            },
+            'Provenance': _provenance(version, command, runs),
         }
     )
+
+
+def _provenance(version: str, command: str, runs: Iterable[Entry]) -> dict[str, Any]:
+    """Who wrote it, told to do what, and the runs that it is of."""
+    return {
+        'GeneratedBy': [{'Name': 'nicarbon', 'Version': version}],
+        'Command': command,
+        'Runs': [
+            {
+                'RunId': run.run_id,
+                'Host': run.host,
+                'Started': run.started,
+                'Seconds': run.seconds,
+                'Outcome': run.outcome,
+            }
+            for run in runs
+        ],
+    }
 
 
 def command_sidecar(version: str) -> dict[str, Any]:

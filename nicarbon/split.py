@@ -274,7 +274,8 @@ def _add_own(
                 known[one.node.run_id, reading.component] += joules
                 page.host.append((reading, joules))
                 page.charge_node(one.node, joules)
-                whole = Charge(0.0, *[joules] * 5)
+                idle = min(joules, (reading.idle_watts or 0.0) * one.seconds)
+                whole = Charge(idle, joules - idle, *[joules] * 4)
                 tallies[one.node.entry_id].add(reading, whole, one.seconds, one)
     runs = {one.node.run_id: one for one in beside}
     for run_id, one in runs.items():

@@ -19,7 +19,7 @@ from .summary import LOST, Ended, Summary
 if TYPE_CHECKING:
     from polars import DataFrame, Expr, LazyFrame
 
-__all__ = ['OUTCOMES', 'SLICE', 'grouped', 'summary']
+__all__ = ['OUTCOMES', 'SLICE', 'grouped', 'portions', 'summary']
 
 OUTCOMES = get_args(Outcome)
 
@@ -80,13 +80,26 @@ def _complete(
     parts = [
         part.group_by([*by, stage]).agg(ended.any().alias('complete'))
         .group_by(list(names)).agg(pl.col('complete').all()).collect()
-        for part in _portions(table, wanted, pl.struct(by).hash() if names != [''] else None)
+        for part in portions(table, wanted, pl.struct(by).hash() if names != [''] else None)
     ]  # fmt: skip
     return pl.concat(parts)
 
 
-def _portions(table: DataFrame, wanted: Expr, apart: Expr | None) -> Iterator[LazyFrame]:
-    """A table in portions that are small in memory; what has one value of a hash is in one."""
+def portions(table: DataFrame, wanted: Expr, apart: Expr | None) -> Iterator[LazyFrame]:
+    """A table in portions that are small in memory; what has one value of a hash is in one.
+
+    Parameters
+    ----------
+    table : polars.DataFrame
+    wanted : polars.Expr
+        Rows that count.
+    apart : polars.Expr or None
+        The hash; None for all in one.
+
+    Yields
+    ------
+    polars.LazyFrame
+    """
     import polars as pl
 
     number = 1 if apart is None else max(1, table.height // (2 * SLICE))
@@ -145,7 +158,7 @@ def _busy(table: DataFrame, wanted: Expr, by: Sequence[Any], names: Sequence[str
     there = wanted & pl.col('start').is_not_null()
     parts = [
         _busy_in(part.select('place', 'spells', 'start', 'stop', *by).collect(), names)
-        for part in _portions(table, there, pl.col('place'))
+        for part in portions(table, there, pl.col('place'))
     ]
     return pl.concat(parts).group_by(list(names)).agg(pl.col('busy').sum())
 

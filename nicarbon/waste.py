@@ -1,7 +1,8 @@
 """What was spent and need not have been, as facts of a ledger.
 
 Cores and memory that were reserved and not used, attempts that failed and were made again,
-stages that ran with several numbers of cores. Pure values; :mod:`nicarbon.findings` makes them.
+stages that ran with several numbers of cores, pipelines that ran with a GPU and without. Pure
+values; :mod:`nicarbon.findings` and :mod:`nicarbon.devices` make them.
 
 Of the energy of a stage, idle power is charged by what it reserved (policy ``reserved``, see
 :mod:`nicarbon.charge`). What is called unused here is of stages that ran to their end only: what
@@ -11,14 +12,18 @@ failed or was killed is lost with all that it had, and told elsewhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from .account import Footprint
+from .spread import Spread
 
-__all__ = ['GRAIN', 'Memory', 'Repeats', 'Speed', 'Tried', 'Unused', 'Waste']
+__all__ = ['GRAIN', 'Both', 'Memory', 'Processed', 'Repeats', 'Speed', 'Tried', 'Unused', 'Waste']
 
 GRAIN = 0.05
 """Cores by which a stage may use more than a whole number and still fit in it: what clocks and
 the watching itself add to its CPU time (judgement)."""
+
+SECONDS_PER_DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,3 +183,61 @@ class Speed:
     best: Tried
     others: tuple[Tried, ...]
     saved: Footprint
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """Sessions that a pipeline took from start to end in one run, on one kind of processor.
+
+    Parameters
+    ----------
+    device : {'cpu', 'gpu'}
+        Whether a GPU was held in them at any time.
+    joules : Spread
+        Of a session.
+    seconds : float
+        Of the stages of a session, added up: the median.
+    of_gpus : float
+        The part of all their joules that is of GPUs, from 0 to 1.
+    u_rel : float
+        Multiplicative uncertainty of their joules at 95 %, by the meters.
+    unseen : int
+        Of the sessions without one, those of which a stage that holds one elsewhere was where
+        no meter saw any: that none was held there, nobody saw.
+    footprint : Footprint
+        Of all of them.
+    """
+
+    device: Literal['cpu', 'gpu']
+    joules: Spread
+    seconds: float
+    of_gpus: float
+    u_rel: float
+    unseen: int
+    footprint: Footprint
+
+    @property
+    def joules_per_day(self) -> float:
+        """Of such sessions one after another, all day, in J."""
+        return self.joules.median / self.seconds * SECONDS_PER_DAY if self.seconds else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """A pipeline that ran with a GPU and without: the same stages, seen by like meters.
+
+    Parameters
+    ----------
+    tool : str
+    cpu, gpu : Processed
+    same_machine : bool
+        Whether all of them were on the same one. What meters err by in common is then in no ratio.
+    u_gpu : float
+        Multiplicative uncertainty of the joules of GPUs at 95 %.
+    """
+
+    tool: str
+    cpu: Processed
+    gpu: Processed
+    same_machine: bool
+    u_gpu: float

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 
+from shares import entry, of_gpu, rich
 from values import replace
 
 from nicarbon.account import PUE, Intensity
 from nicarbon.cohort import Cohort, Parts
 from nicarbon.columns import frame
 from nicarbon.digest import Digest, digests, shared
-from nicarbon.entry import Command, Entry, Reading, Window
+from nicarbon.entry import Command, Entry, Reading, Use, Window
 from nicarbon.host import Host
 from nicarbon.report.pages import Context, Download, Option, group_page
 from nicarbon.share import Sharing, share
@@ -212,6 +213,48 @@ def two_pipelines(count: int = 12) -> list[Entry]:
                 jobs.append(Job(f'{number + 1:02d}', stage.key, start, seconds))
                 start += seconds + 1
     return Machine(jobs).entries()
+
+
+def on_processors(
+    count: int = 5,
+    *,
+    slow: float = 6.0,
+    watts: float = 150.0,
+    seen: bool = True,
+    shown: bool = True,
+    hosts: tuple[str, str] = ('h', 'h'),
+) -> list[Entry]:
+    """FastSurfer in two stages: as many sessions with a GPU as without, where networks are slower.
+
+    All four cores are reserved, a CPU takes 100 W and a GPU that is held ``watts``. Whether
+    meters saw the GPU where nobody held it, and could tell who used it, are ``seen`` and ``shown``.
+    """
+    found: list[Entry] = []
+    for number in range(2 * count):
+        held = number < count
+        pace = 1 + 0.02 * (number % count - (count - 1) / 2)
+        start, networks = 1e4 * number, 10.0 if held else 10.0 * slow
+        for stage, seconds in (('asegdkt', networks * pace), ('recon-surf', 20.0 * pace)):
+            used = 0.9 * seconds if held and stage == 'asegdkt' else 0.0
+            use = Use(used if shown else None, used, used and seconds, used and seconds)
+            joules = 100 * seconds, watts * seconds if used else 0.0, None, None
+            window = Window(start, seconds, 3 * seconds, 3 * seconds, joules, of_gpu(use))
+            one = rich(entry('node', [window], 4.0, len(found)))
+            found.append(
+                replace(
+                    one if held or seen else _without_gpu(one),
+                    subject=f'{number:02d}', stage=stage, node=stage, run_id=f'r{number}',
+                    host=hosts[0] if held else hosts[1], started=STARTED.format(0, 0),
+                )
+            )  # fmt: skip
+            start += seconds
+    return found
+
+
+def _without_gpu(one: Entry) -> Entry:
+    """The same where no meter saw a GPU."""
+    windows = tuple(w._replace(joules=w.joules[:1], uses=()) for w in one.windows)
+    return replace(one, readings=one.readings[:1], windows=windows)
 
 
 def summaries(

@@ -11,7 +11,7 @@ import report_data
 from command import nicarbon
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_data import HOST, QUEBEC, RUN, WORLD, Job, Machine, blind, cohort, pair
+from report_data import HOST, QUEBEC, RUN, WORLD, Job, Machine, blind, cohort, on_processors, pair
 from shares import entry
 from values import replace
 
@@ -19,6 +19,7 @@ from nicarbon import ledger
 from nicarbon.account import PUE, Intensity
 from nicarbon.advice import LEAST_PART, MOST, Advice, Advised, Known, advise
 from nicarbon.cli.facts import known_pipeline
+from nicarbon.devices import devices
 from nicarbon.entry import Entry, Window
 from nicarbon.findings import busy_seconds, repeats, speeds, waste
 from nicarbon.grids import parse
@@ -43,6 +44,7 @@ def known(entries: list[Entry], grid: Intensity = QUEBEC, **changes) -> Known:
         pipeline,
         GRIDS,
         hours=busy_seconds(everything) / 3600,
+        devices=devices(everything, pipeline),
     )
     return replace(seen, **changes)
 
@@ -224,6 +226,17 @@ def test_the_pipeline_that_used_less_on_the_same_sessions() -> None:
     assert 'with FreeSurfer alone' in dear.headline
 
 
+@pytest.mark.parametrize(
+    ('first', 'where'), [(0, ', in part on a GPU, alone'), (1, ' on a GPU alone'), (2, ' alone')]
+)
+def test_a_pipeline_is_on_a_gpu_where_all_of_it_is(first: int, where: str) -> None:
+    """All ten sessions, the five with a GPU, or the five without."""
+    fast = [one for one in on_processors() if first in {0, 1 + (one.subject >= '05')}]
+    slow = [stage('motioncor', f'{n:02d}', 1e6 + 1e4 * n, 1e5, 100 + n) for n in range(10)]
+    headline = said([*fast, *slow])['pipeline'].headline
+    assert headline == f'Process with FastSurfer{where}, in place of FreeSurfer'
+
+
 @pytest.mark.parametrize('ratios', [[0.2, 0.2, 0.2], [0.2, 0.9, 1.2, 1.5]])
 def test_too_few_pairs_or_too_far_apart(ratios: list[float]) -> None:
     assert 'pipeline' not in said(both(ratios))
@@ -278,6 +291,114 @@ def test_parts_belong_to_their_stage() -> None:
     one = said(entries)['skip']
     assert one.saved.joules == pytest.approx(500)
     assert len(one.basis) == 1
+
+
+# A GPU or none -----------------------------------------------------------------------------
+
+
+def test_the_gpu_saves_by_scan_and_spends_more_by_day() -> None:
+    entries = on_processors()
+    one = said(entries)['device']
+    assert one.headline == 'Run FastSurfer on a GPU and not on a CPU, as 5 sessions did'
+    # By hand: 60 s and 20 s of 100 W; 10 s of 250 W and 20 s of 100 W.
+    assert one.saved.joules == pytest.approx(5 * (8000 - 4500))
+    assert one.saved.grams == pytest.approx(5 * 3500 / 3.6e6 * QUEBEC.g_per_kwh)
+    assert 'use 3.60 kWh a day against 2.40 kWh, and get more done' in one.assumption
+    assert 'spends more' in one.assumption
+    assert 'different machines' not in one.assumption
+    (row,) = one.basis
+    assert row.startswith('one machine: on a CPU n = 5, median 2.22 Wh')
+    assert 'in 30 s of stages, 2,880 a day' in row
+    whole(advise(known(entries)))
+
+
+def test_the_interval_holds_what_meters_err_by_in_common() -> None:
+    """The CPU off by 2 for all alike, and the GPU by 1.05 the other way."""
+    saved = said(on_processors())['device'].saved
+    least, most = 5 * (5000 / 2 - 1500 * 1.05), 5 * (5000 * 2 - 1500 / 1.05)
+    assert 0.85 * least < saved.joules_low < least * 1.05
+    assert most * 0.95 < saved.joules_high < 1.15 * most
+
+
+def test_the_cpu_may_be_the_cheaper_and_then_nobody_may_have_held_what_nobody_saw() -> None:
+    one = said(on_processors(slow=1.2, watts=400))['device']
+    assert one.headline == 'Run FastSurfer on a CPU and not on a GPU, as 5 sessions did'
+    assert one.saved.joules == pytest.approx(5 * (7000 - 3200))
+    assert 'use 2.40 kWh a day against 5.60 kWh.' in one.assumption
+    assert 'spends more' not in one.assumption
+    assert 'device' not in said(on_processors(slow=1.2, watts=400, seen=False))
+    # The other way round a GPU that nobody saw would only add to what is saved.
+    unseen = said(on_processors(seen=False))['device']
+    assert '5 sessions ran where no GPU was seen' in unseen.assumption
+
+
+@pytest.mark.parametrize(
+    'changes', [{'count': 3}, {'slow': 2.6}, {'slow': 3.0, 'watts': 190.0}, {'shown': False}]
+)
+def test_of_processors_nothing_is_said(changes) -> None:
+    """Too few; alike; within what the meters err by; a GPU that has no price."""
+    assert 'device' not in said(on_processors(**changes))
+
+
+def test_what_is_of_no_pipeline_is_not_compared() -> None:
+    assert 'device' not in said([replace(one, stage='mine') for one in on_processors()])
+
+
+def test_on_different_machines_meters_err_apart() -> None:
+    assert 'device' not in said(on_processors(hosts=('h', 'g')))
+    one = said(on_processors(slow=40.0, hosts=('h', 'g')))['device']
+    assert 'on different machines, and what else those differ by is in it' in one.assumption
+    assert one.basis[0].startswith('several machines: ')
+
+
+def test_only_like_is_compared_and_only_what_ran_whole() -> None:
+    entries = on_processors()
+    # Without surfaces, one is left out; of the other four none may be blind to the CPU, or fail.
+    less = [one for one in entries if (one.subject, one.stage) != ('09', 'recon-surf')]
+    blinded = [
+        replace(one, windows=tuple(w._replace(joules=(None, *w.joules[1:])) for w in one.windows))
+        if one.subject == '08'
+        else one
+        for one in less
+    ]
+    assert '4 sessions' in said(less)['device'].headline
+    assert 'device' not in said(blinded)
+    failed = [
+        replace(one, outcome='failed') if one.entry_id == less[-2].entry_id else one
+        for one in less
+    ]
+    assert 'device' not in said(failed)
+
+
+def test_a_session_that_was_processed_both_ways_counts_for_both() -> None:
+    entries = [replace(one, subject=f'{int(one.subject) % 5:02d}') for one in on_processors()]
+    assert said(entries)['device'].saved.joules == pytest.approx(5 * 3500)
+
+
+def test_each_machine_by_itself_and_then_together() -> None:
+    first, second = on_processors(), on_processors(slow=9.0, hosts=('g', 'g'))
+    second = [
+        replace(one, subject=f'g{one.subject}', entry_id=one.entry_id.replace('h-', 'g-', 1))
+        for one in second
+    ]
+    one = said([*first, *second])['device']
+    assert one.saved.joules == pytest.approx(5 * 3500 + 5 * 6500)
+    assert one.headline.endswith('as 10 sessions did')
+    assert [row.partition(':')[0] for row in one.basis] == ['one machine', 'another machine']
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.floats(0.5, 20), st.floats(10, 500), st.integers(3, 6), st.booleans(), st.booleans())
+def test_no_processor_saves_more_than_was_spent(slow, watts, count, seen, same) -> None:
+    hosts = ('h', 'h' if same else 'g')
+    entries = on_processors(count, slow=slow, watts=watts, seen=seen, hosts=hosts)
+    advised = advise(known(entries, WORLD))
+    whole(advised)
+    for one in advised.advice:
+        if one.kind == 'device':
+            gpu = 1000 + 10 * watts + 2000
+            cheaper = 'GPU and' if gpu < 1000 * slow + 2000 else 'CPU and'
+            assert cheaper in one.headline
 
 
 # All together ------------------------------------------------------------------------------
@@ -361,6 +482,17 @@ def test_the_command_knows_the_hours_of_a_trace(tmp_path: Path) -> None:
     record = json.loads(done.stdout)
     (one,) = [one for one in record['advice'] if one['kind'] == 'hour']
     assert one['saved']['grams'] == pytest.approx(record['total']['grams'] * 0.75)
+
+
+def test_the_command_and_the_page_know_of_processors(tmp_path: Path) -> None:
+    for one in on_processors():
+        ledger.append(tmp_path / 'out/logs' / one.run_id / 'ledger', one)
+    done = nicarbon('advise', 'out', '--grid', 'CA-QC', '--json', cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (one,) = [one for one in json.loads(done.stdout)['advice'] if one['kind'] == 'device']
+    assert one['saved']['joules'] == pytest.approx(5 * 3500)
+    assert nicarbon('account', 'out', '--grid', 'CA-QC', cwd=tmp_path).returncode == 0
+    assert one['headline'] in (tmp_path / 'out/group_carbon.html').read_text('utf-8')
 
 
 def test_nothing_to_say_is_no_fault(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from nicarbon.errors import UnavailableError, UsageError
 from nicarbon.fastsurfer import FastSurfer, selected
 from nicarbon.freesurfer import FreeSurfer
 from nicarbon.interfaces import fastsurfer as interfaces
-from nicarbon.readers.fastsurfer import Line, failure
+from nicarbon.readers.fastsurfer.output import Line, failure
 from nicarbon.stage import find_stage, parts, stages, variants, versions
 from nicarbon.workflows.fastsurfer import Settings, init_fastsurfer_wf
 

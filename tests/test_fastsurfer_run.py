@@ -32,7 +32,7 @@ from nicarbon import ledger, recording
 from nicarbon.errors import StageError
 from nicarbon.interfaces.fastsurfer import ASegDKT, BiasField, HypVINN, ReconSurf
 from nicarbon.pieces import cut
-from nicarbon.readers.fastsurfer import Line, failure
+from nicarbon.readers.fastsurfer.output import Line, failure
 from nicarbon.series import leaves
 from nicarbon.share import Share, share
 from nicarbon.stage import parts

@@ -22,7 +22,7 @@ from nicarbon import freesurfer, progress
 from nicarbon.errors import InputError, StageError, UnavailableError, UsageError
 from nicarbon.freesurfer import selected
 from nicarbon.interfaces import freesurfer as interfaces
-from nicarbon.readers import recon_all
+from nicarbon.readers.freesurfer import output as recon_all
 from nicarbon.stage import HEMIS, find_stage, stages, variants, versions
 from nicarbon.workflows.freesurfer import init_freesurfer_wf
 

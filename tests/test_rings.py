@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'ledger': {'entry', 'errors', 'series'},
     'checkpoint': {'entry', 'ledger'},
     'processor': {'errors', 'kernel'},
+    'hardware': {'errors', 'host', 'processor'},
     'host': {'entry', 'errors', 'files', 'kernel', 'processor'},
     'meters': {'entry', 'errors', 'host', 'kernel'},
     'burn': set(),
@@ -54,7 +55,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     'progress': {'errors', 'stage'},
     'probes': set(),
     'complexity': {'errors'},
-    'readers': {'entry', 'errors', 'stage'},
+    'readers': {'entry', 'errors', 'host', 'series', 'stage'},
+    'claims': {'entry', 'series', 'share'},
     # Its own process (around) does what exec does.
     'rivals': {
         'account',
@@ -108,7 +110,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     'columns': {'account', 'digest', 'quantity', 'sidecar'},
     'sums': {'account', 'columns', 'digest', 'entry', 'phases', 'share', 'summary'},
     'cohort': VALUES | {'columns', 'digest', 'sums'},
-    'waste': {'account'},
+    'waste': {'account', 'spread'},
+    'devices': {'account', 'cohort', 'columns', 'digest', 'spread', 'stage', 'sums', 'waste'},
     'findings': {'account', 'cohort', 'columns', 'summary', 'sums', 'waste'},
     'advice': {'account', 'quantity', 'scenario', 'spread', 'stage', 'summary', 'waste'},
     'grids': {'errors', 'account'},
@@ -128,14 +131,15 @@ MAY_IMPORT: dict[str, set[str]] = {
         'summary',
     },
     'exports': {'account', 'errors', 'host', 'quantity', 'stage'},
-    'report': VALUES | {'advice', 'bids', 'rivals', 'scenario', 'host', 'waste'},
+    'repeats': set(),
+    'report': VALUES | {'advice', 'bids', 'repeats', 'rivals', 'scenario', 'host', 'waste'},
     'demo': {'errors', 'anatomy'},
     'cli': {'*'},
 }
 
 ALONE: dict[str, set[str]] = {
     'nipype': {'aware', 'instrument', 'interfaces', 'workflows', 'cli'},
-    'polars': {'cli', 'cohort', 'columns', 'findings', 'sums'},
+    'polars': {'cli', 'cohort', 'columns', 'devices', 'findings', 'sums'},
     'psutil': {'meters', 'cputime', 'cli'},
     'pynvml': {'meters'},
     'codecarbon': {'exports', 'grids', 'processor', 'rivals'},

@@ -342,6 +342,15 @@ def test_what_is_known_to_be_ones_own_is_charged_whole() -> None:
     assert share([run, many]).balances[0].host_joules == pytest.approx(150)
 
 
+def test_what_is_ones_own_has_its_own_idle_power() -> None:
+    node = owning(entry('node', [Window(0, 10, 5, 10, (None,))]), 70.0)
+    node = replace(
+        node, readings=(*node.readings[:-1], replace(node.readings[-1], idle_watts=3.0))
+    )
+    joules = share([node]).shares[0].joules
+    assert (joules['reserved'], joules['dynamic'], joules['active']) == (70.0, 40.0, 70.0)
+
+
 def test_a_runs_own_joules_hold_those_of_its_nodes() -> None:
     run = owning(entry('run', [Window(0, 10, 10, 10, (None,))], 0.0), 100.0)
     node = owning(entry('node', [Window(0, 10, 5, 10, (None,))]), 70.0)

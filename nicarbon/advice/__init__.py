@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from .device import devices
 from .here import cores, repeats, reserved, skipped
 from .there import as_published, grids, hours, pipelines
 from .values import Advice, Advised, Known, Saved, Standing, cleanest
@@ -35,6 +36,7 @@ _ORDER: tuple[Standing, ...] = ('measured', 'at most', 'question', 'published')
 
 _KINDS: tuple[Callable[[Known], Iterable[Advice]], ...] = (
     cores,
+    devices,
     pipelines,
     repeats,
     hours,

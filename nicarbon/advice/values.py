@@ -9,7 +9,7 @@ from typing import Literal
 from ..account import Footprint, Intensity, Sums
 from ..stage import Stage
 from ..summary import Dataset
-from ..waste import Repeats, Speed, Waste
+from ..waste import Both, Repeats, Speed, Waste
 
 __all__ = ['Advice', 'Advised', 'Known', 'Saved', 'Standing', 'between', 'cleanest', 'counted']
 __all__ += ['part_of', 'together']
@@ -44,8 +44,8 @@ class Advice:
     Parameters
     ----------
     kind : str
-        ``cores``, ``pipeline``, ``repeat``, ``hour``, ``grid``, ``reserve``, ``skip`` or
-        ``published``.
+        ``cores``, ``device``, ``pipeline``, ``repeat``, ``hour``, ``grid``, ``reserve``,
+        ``skip`` or ``published``.
     headline : str
         What to do, or to ask.
     saved : Saved
@@ -84,6 +84,8 @@ class Known:
         Mean of the cleanest hours that the same work needs; None where no hour is known.
     hours : float
         How many.
+    devices : sequence of Both
+        Pipelines that ran with a GPU and without.
     """
 
     dataset: Dataset
@@ -94,6 +96,7 @@ class Known:
     elsewhere: Sequence[Intensity] = ()
     cleanest: Intensity | None = None
     hours: float = 0.0
+    devices: Sequence[Both] = ()
 
     @property
     def total(self) -> Footprint:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..advice import Advised, Known, advise
+from ..devices import devices
 from ..errors import InputError
 from ..findings import busy_seconds, repeats, speeds, waste
 from ..grids import parse
@@ -26,6 +27,7 @@ from .earlier import last_options
 from .facts import known_pipeline
 from .gather import Gathered, load, survey
 from .screen import Progress
+from .survey import there
 
 __all__ = ['command', 'known_of', 'parser']
 
@@ -66,11 +68,7 @@ def command(argv: Sequence[str]) -> int:
     """
     given = vars(parser().parse_args(argv))
     out_dir, as_json = given.pop('out_dir'), given.pop('json')
-    if not out_dir.is_dir():
-        raise InputError(
-            f'{out_dir}: no such folder; give the OUT_DIR of a participant run, of recording or '
-            'of exec'
-        )
+    there(out_dir)
     options = choose(given, earlier=last_options(out_dir, 'grid', 'pue')).options
     assumed = Assumed.of(options)
     gathered = load(survey(out_dir, tell=Progress(sys.stderr)), assumed)
@@ -117,6 +115,7 @@ def known_of(
         tuple(over(gathered.runs, parse(zone)) for zone in ELSEWHERE),
         assumed.cleanest(seconds),
         seconds / 3600,
+        devices(cohort, pipeline),
     )
 
 

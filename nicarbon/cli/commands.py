@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
-from ..errors import InputError, LevelError, UsageError
+from ..errors import LevelError, UsageError
 from .choice import Chosen, Parser, choose, flags, version
 
 __all__ = ['parser', 'run']
@@ -27,11 +27,13 @@ Options may also stand in a TOML file (--config-file) or in the environment
 other commands:
   nicarbon account OUT_DIR [--grid ZONE] [--pue PUE]   account again, run nothing
   nicarbon advise OUT_DIR [--json]                     what would have cost less
+  nicarbon benchmark BIDS_DIR OUT_DIR [--repeats N]    pipelines side by side
   nicarbon compare -- CMD [ARG ...]                    other trackers on the same run
   nicarbon demo [DIR]                                  two heads, start to end
   nicarbon exec [-o OUT_DIR] -- CMD [ARG ...]          record any program
   nicarbon estimate --scans N | --dataset NAME         what many scans would take
   nicarbon export OUT_DIR --format FORMAT              BoAmps, CodeCarbon, WfFormat
+  nicarbon read PATH ... -o OUT_DIR                    what logs of others came to
   nicarbon doctor [--json]                             what can be measured here
   nicarbon calibrate                                   measure idle and peak power
 each with --help. In your own Nipype workflows: nicarbon.carbon_aware and
@@ -54,6 +56,7 @@ def run(argv: Sequence[str]) -> int:
     commands: dict[str, Callable[[Sequence[str]], int]] = {
         'account': _account,
         'advise': _advise,
+        'benchmark': _benchmark,
         'calibrate': _calibrate,
         'compare': _compare,
         'demo': _demo,
@@ -61,6 +64,7 @@ def run(argv: Sequence[str]) -> int:
         'estimate': _estimate,
         'exec': _exec,
         'export': _export,
+        'read': _read,
     }
     if argv and argv[0] in commands:
         return commands[argv[0]](argv[1:])
@@ -183,17 +187,27 @@ def _export(argv: Sequence[str]) -> int:
     return command(argv)
 
 
+def _benchmark(argv: Sequence[str]) -> int:
+    from .benchmark import command
+
+    return command(argv)
+
+
+def _read(argv: Sequence[str]) -> int:
+    from .read import command
+
+    return command(argv)
+
+
 def _report(
     out_dir: Path, given: dict[str, object], *, group: bool, remake: Literal['all', 'stale']
 ) -> int:
     from .earlier import last_options
     from .outputs import write_group
     from .screen import Screen
+    from .survey import there
 
-    if not out_dir.is_dir():
-        raise InputError(
-            f'{out_dir}: no such folder; give the OUT_DIR of a participant run, of recording or of exec'
-        )
+    there(out_dir)
     chosen: Chosen = choose(given, earlier=last_options(out_dir))
     written = write_group(out_dir, chosen, group=group, remake=remake)
     screen = Screen(sys.stdout, written.pipeline)

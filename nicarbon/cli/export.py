@@ -12,13 +12,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from .. import __version__
-from ..errors import InputError, OutputError, StorageError
+from ..errors import OutputError, StorageError
 from ..exports import FILES, About, Row, start
 from .assumed import Assumed
 from .choice import Chosen, Parser, choose, flags
 from .earlier import last_options
 from .facts import known_pipeline
 from .gather import Gathered, load, survey, tables
+from .survey import there
 
 __all__ = ['about', 'command', 'parser']
 
@@ -65,11 +66,7 @@ def command(argv: Sequence[str]) -> int:
     """
     given = vars(parser().parse_args(argv))
     out_dir, name, output = (given.pop(key) for key in ('out_dir', 'format', 'output'))
-    if not out_dir.is_dir():
-        raise InputError(
-            f'{out_dir}: no such folder; give the OUT_DIR of a participant run, of recording or '
-            'of exec'
-        )
+    there(out_dir)
     rows, told = _known(out_dir, choose(given, earlier=last_options(out_dir, 'grid', 'pue')))
     export = start(name, told)
     for row in rows:

@@ -16,7 +16,9 @@ from ..entry import Entry
 from ..host import Host, boot_id
 from ..host import read as read_host
 from ..share import Share, Sharing
-from ..stage import Stage, every
+from ..stage import TOOLS, Stage, every, with_parts
+from ..stage import stages as table
+from ..stage import versions as table_versions
 from .earlier import versions
 
 __all__ = ['Facts', 'by_session', 'hosts_of', 'is_at_work', 'known_pipeline', 'read']
@@ -160,9 +162,29 @@ def known_pipeline(stages: Collection[str], told: Mapping[str, str]) -> tuple[St
     -------
     tuple of Stage
     """
-    every_one = every(_stage_versions(told))
+    every_one = list(every(_stage_versions(told)))
+    # A dataset may hold what several versions of a tool did.
+    strange = set(stages) - {stage.key for stage in every_one}
+    if strange:
+        for tool in TOOLS:
+            for version in reversed(table_versions(tool)):
+                _add_others(every_one, with_parts(table(tool, version)), strange)
     tools = {stage.tool for stage in every_one if stage.key in stages}
     return tuple(stage for stage in every_one if stage.tool in tools)
+
+
+def _add_others(known: list[Stage], other: Iterable[Stage], wanted: set[str]) -> None:
+    """Put stages of another version where they are in it, after those that both have."""
+    at = {stage.key: number for number, stage in enumerate(known)}
+    after = -1
+    for stage in other:
+        if stage.key in at:
+            after = at[stage.key]
+        elif stage.key in wanted:
+            wanted.discard(stage.key)
+            after = after + 1 if after >= 0 else len(known)
+            known.insert(after, stage)
+            at = {one.key: number for number, one in enumerate(known)}
 
 
 def _stage_versions(told: Mapping[str, str]) -> dict[str, str]:

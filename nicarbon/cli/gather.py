@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from .. import __version__, ledger
 from ..cohort import Cohort, Parts
-from ..columns import accounted, frame, with_means
+from ..columns import Means, accounted, frame, with_means
 from ..digest import Digest, digests, distinct, key_of, shared, spans_of
 from ..entry import Entry
 from ..errors import InputError
@@ -25,7 +25,7 @@ from ..sights import Sight, merged
 from .assumed import Assumed
 from .earlier import told
 from .facts import hosts_of, is_at_work
-from .survey import NAME, Files, Known, clusters, files_of, is_good, known, runs
+from .survey import GIVE, NAME, Files, Known, clusters, files_of, is_good, known, runs
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -101,9 +101,7 @@ def survey(out_dir: Path, *, keep: bool = True, tell: Tell = lambda _done, _all:
     """
     names = runs(out_dir)
     if not names:
-        raise InputError(
-            f'{out_dir} holds no ledger (logs/*/ledger): give the OUT_DIR of a participant run, of recording or of exec'
-        )
+        raise InputError(f'{out_dir} holds no ledger (logs/*/ledger): {GIVE}')
     files = {name: files_of(out_dir, name) for name in names}
     found = {name: known(out_dir, name, files[name]) for name in names}
     fresh = [(name,) for name, one in found.items() if one is None]
@@ -264,11 +262,9 @@ def load(
     whole, parts = _Whole(), Parts()
     means, pue = assumed.means, assumed.pue
     grid = assumed.over(()) if means is None else None
-    for batch in _batches(found):
+    for batch, rows in _batches(found, means):
         for name, one in batch:
             whole.add(name, one)
-        rows = frame(''.join(one.rows for _, one in batch))
-        rows = rows if means is None else with_means(rows, means)
         if each is not None:
             each(accounted(rows, grid, pue))
         parts.add(rows)
@@ -299,15 +295,20 @@ def tables(found: Survey, assumed: Assumed) -> Iterator[DataFrame]:
         Columns of :data:`nicarbon.sidecar.COLUMNS`.
     """
     grid = assumed.over(()) if assumed.means is None else None
-    for batch in _batches(found):
-        rows = frame(''.join(one.rows for _, one in batch))
-        rows = rows if assumed.means is None else with_means(rows, assumed.means)
+    for _, rows in _batches(found, assumed.means):
         yield accounted(rows, grid, assumed.pue)
 
 
-def _batches(found: Survey) -> Iterator[list[tuple[str, Digest]]]:
+def _batches(
+    found: Survey, means: Means | None
+) -> Iterator[tuple[list[tuple[str, Digest]], DataFrame]]:
+    """Some digests by the name of their run, and their rows, with means if there are any."""
     read = ((name, Digest.read(found.text(name))) for name in found.about)
-    yield from iter(lambda: list(islice(read, BATCH)), [])
+    for batch in iter(lambda: list(islice(read, BATCH)), []):
+        rows = frame(''.join(one.rows for _, one in batch))
+        # One name for both: of many rows, those without means need not stay in memory.
+        rows = rows if means is None else with_means(rows, means)
+        yield batch, rows
 
 
 @dataclass(slots=True)

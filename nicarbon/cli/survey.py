@@ -13,11 +13,16 @@ from typing import Any
 
 from .. import __version__
 from ..digest import DIGEST_VERSION, Span, key_of
+from ..errors import InputError
 
-__all__ = ['NAME', 'Files', 'Known', 'clusters', 'files_of', 'known', 'runs']
+__all__ = ['GIVE', 'NAME', 'Files', 'Known', 'clusters', 'files_of', 'is_good', 'known', 'runs']
+__all__ += ['there']
 
 NAME = 'shares.tsv'
 """Of a digest, in ``logs/<run_id>``."""
+
+GIVE = 'give the OUT_DIR of a participant run, of recording or of exec'
+"""What to do where there is nothing to read."""
 
 Files = Mapping[str, tuple[int, ...]]
 """Names of ledger files, how large they are, and when they changed."""
@@ -42,6 +47,29 @@ class Known:
         """
         names = {name for link in self.links for name in link if name}
         return (*self.spans, *(('', name, 0.0, 1.0) for name in sorted(names)))
+
+
+def there(out_dir: Path) -> None:
+    """Refuse an output folder that does not exist.
+
+    Parameters
+    ----------
+    out_dir : pathlib.Path
+
+    Raises
+    ------
+    InputError
+
+    Examples
+    --------
+    >>> there(Path('/'))
+    >>> there(Path('nowhere'))
+    Traceback (most recent call last):
+    ...
+    nicarbon.errors.InputError: nowhere: no such folder; give the OUT_DIR of a participant run, of recording or of exec
+    """
+    if not out_dir.is_dir():
+        raise InputError(f'{out_dir}: no such folder; {GIVE}')
 
 
 def runs(out_dir: Path) -> list[str]:

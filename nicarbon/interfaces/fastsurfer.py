@@ -36,7 +36,7 @@ from .. import fastsurfer, freesurfer, progress
 from ..aware import carbon_aware
 from ..errors import StageError
 from ..fastsurfer import FastSurfer
-from ..readers.fastsurfer import Line, Turns, commands, failure
+from ..readers.fastsurfer.output import Line, Turns, commands, failure
 from ..run import divided, edge, ran, reused
 from ..stage import Stage, find_stage, variants, words
 from ..stage import parts as parts_of

@@ -32,7 +32,7 @@ from nipype.interfaces.base import (
 from .. import freesurfer, progress
 from ..aware import carbon_aware
 from ..errors import StageError
-from ..readers import recon_all
+from ..readers.freesurfer import output as recon_all
 from ..run import divided, reused
 from ..stage import HEMIS, Stage, find_stage, flags_of_many, variants
 from .recon_all import EXPERT, ReconAll, ReconAllInputs, merged

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ..readers.fastsurfer import Line
+from ..readers.fastsurfer.output import Line
 
 __all__ = ['follow']
 

@@ -18,7 +18,7 @@ from nipype.interfaces.base import (
 )
 
 from ..errors import StageError
-from ..readers import recon_all
+from ..readers.freesurfer import output as recon_all
 from ..run import ran
 
 __all__ = ['EXPERT', 'ReconAll', 'ReconAllInputs', 'merged']

@@ -114,15 +114,7 @@ def subject_page(
         cards=cards(total) if total else [],
         components=components(total, _sights(runs)) if total else [],
         assumptions=assumptions(total) if total else [],
-        sessions=[
-            (
-                label(one),
-                stage_table(one, titles),
-                _either(draw.stages, one, titles),
-                programs_table(one, titles),
-            )
-            for one in summaries
-        ],
+        sessions=[_session(one, titles) for one in summaries],
         gpus=gpu_table(total, kinds(total, titles), titles) if total else None,
         networks=[
             (label(one), networks_table(counted, one, titles))
@@ -192,11 +184,7 @@ def group_page(
         unusual=None if far is None else [(label(o), links.get(o.subject, '')) for o in far],
         gpus=gpu_table(total, dataset.kinds, titles),
         pairs=[(one, draw.paired(one)) for one in pair_tables(dataset.pipelines)],
-        lost=lost_sentence(total),
-        repeated=repeated_sentence(known.repeats) if known else '',
-        failures=[(one, titles.get(one.stage, one.stage or one.node)) for one in dataset.failures],
-        failed=sum(total.outcomes.get(outcome, 0) for outcome in LOST),
-        cached=total.outcomes.get('cached', 0),
+        **_lost(dataset, known, titles),
         unused=unused_table(known.waste, total.footprint, titles) if known else None,
         helps=helps(advise(known)) if known else None,
         elsewhere=elsewhere(total, context.elsewhere),
@@ -208,6 +196,26 @@ def group_page(
         methods=methods(total, context),
         bibtex=bibtex(citations(total, context)),
     )
+
+
+def _session(one: Summary, titles: Mapping[str, str]) -> tuple[object, ...]:
+    """Its name, its stages in a table and drawn, and the programs that they ran."""
+    bars = _either(draw.stages, one, titles)
+    return label(one), stage_table(one, titles), bars, programs_table(one, titles)
+
+
+def _lost(dataset: Dataset, known: Known | None, titles: Mapping[str, str]) -> dict[str, object]:
+    """What came to nothing, and what was spared."""
+    outcomes = dataset.total.outcomes
+    return {
+        'lost': lost_sentence(dataset.total),
+        'repeated': repeated_sentence(known.repeats) if known else '',
+        'failures': [
+            (one, titles.get(one.stage, one.stage or one.node)) for one in dataset.failures
+        ],
+        'failed': sum(outcomes.get(outcome, 0) for outcome in LOST),
+        'cached': outcomes.get('cached', 0),
+    }
 
 
 def _either(figure: Callable[..., str], *values: object) -> list[tuple[Quantity, str]]:

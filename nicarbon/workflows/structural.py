@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,44 @@ from ..stage import find_stage
 from .anatomical import INPUTS, OUTPUTS, workflow_name
 
 __all__ = ['init_structural_dataset_wf', 'init_structural_wf', 'unsaved']
+
+
+_INTERFACES: dict[str, Callable[[], Any]] = {
+    'conform': stage.Conform,
+    'n4': stage.N4,
+    'affine': stage.Affine,
+    'nonlinear': stage.NonLinear,
+    'brain_extraction': stage.BrainExtraction,
+    'tissue_segmentation': stage.TissueSegmentation,
+    'surface': stage.Surface,
+    'morphometry': stage.Morphometry,
+}
+_WARP = [('forward', 'forward'), ('inverse', 'inverse')]
+_LINKS: tuple[tuple[str, str, list[tuple[str, str]]], ...] = (
+    ('inputnode', 'conform', [('t1w', 'in_files')]),
+    ('conform', 'n4', [('out_file', 'in_file')]),
+    ('n4', 'affine', [('out_file', 'in_file')]),
+    ('n4', 'nonlinear', [('out_file', 'in_file')]),
+    ('affine', 'nonlinear', [('matrix', 'matrix')]),
+    ('n4', 'brain_extraction', [('out_file', 'in_file')]),
+    ('nonlinear', 'brain_extraction', _WARP),
+    ('n4', 'tissue_segmentation', [('out_file', 'in_file')]),
+    ('brain_extraction', 'tissue_segmentation', [('out_file', 'mask')]),
+    ('nonlinear', 'tissue_segmentation', _WARP),
+    ('tissue_segmentation', 'surface', [('tpms', 'tpms')]),
+    ('nonlinear', 'surface', _WARP),
+    ('n4', 'morphometry', [('out_file', 'in_file')]),
+    ('brain_extraction', 'morphometry', [('out_file', 'mask')]),
+    ('tissue_segmentation', 'morphometry', [('dseg', 'dseg'), ('tpms', 'tpms')]),
+    ('surface', 'morphometry', [('surfaces', 'surfaces')]),
+    ('n4', 'outputnode', [('out_file', 't1w_preproc')]),
+    ('brain_extraction', 'outputnode', [('out_file', 't1w_mask')]),
+    ('tissue_segmentation', 'outputnode', [('dseg', 't1w_dseg'), ('tpms', 't1w_tpms')]),
+    ('nonlinear', 'outputnode', [('forward', 'anat2std_xfm'), ('inverse', 'std2anat_xfm')]),
+    ('surface', 'outputnode', [('surfaces', 'surfaces')]),
+    ('morphometry', 'outputnode', [('out_file', 'morphometry')]),
+)
+"""From which stage to which, and what: names of outputs and inputs."""
 
 
 def init_structural_wf(
@@ -57,43 +95,11 @@ def init_structural_wf(
             mem_gb=find_stage('structural', stage_name).memory_gb,
         )
 
-    inputnode = Node(IdentityInterface(fields=list(INPUTS)), name='inputnode')
-    outputnode = Node(IdentityInterface(fields=list(OUTPUTS)), name='outputnode')
-    conform = node(stage.Conform(), 'conform')
-    n4 = node(stage.N4(), 'n4')
-    affine = node(stage.Affine(), 'affine')
-    nonlinear = node(stage.NonLinear(), 'nonlinear')
-    brain = node(stage.BrainExtraction(), 'brain_extraction')
-    tissue = node(stage.TissueSegmentation(), 'tissue_segmentation')
-    surface = node(stage.Surface(), 'surface')
-    morphometry = node(stage.Morphometry(), 'morphometry')
-    warp = [('forward', 'forward'), ('inverse', 'inverse')]
-    workflow.connect(
-        [
-            (inputnode, conform, [('t1w', 'in_files')]),
-            (conform, n4, [('out_file', 'in_file')]),
-            (n4, affine, [('out_file', 'in_file')]),
-            (n4, nonlinear, [('out_file', 'in_file')]),
-            (affine, nonlinear, [('matrix', 'matrix')]),
-            (n4, brain, [('out_file', 'in_file')]),
-            (nonlinear, brain, warp),
-            (n4, tissue, [('out_file', 'in_file')]),
-            (brain, tissue, [('out_file', 'mask')]),
-            (nonlinear, tissue, warp),
-            (tissue, surface, [('tpms', 'tpms')]),
-            (nonlinear, surface, warp),
-            (n4, morphometry, [('out_file', 'in_file')]),
-            (brain, morphometry, [('out_file', 'mask')]),
-            (tissue, morphometry, [('dseg', 'dseg'), ('tpms', 'tpms')]),
-            (surface, morphometry, [('surfaces', 'surfaces')]),
-            (n4, outputnode, [('out_file', 't1w_preproc')]),
-            (brain, outputnode, [('out_file', 't1w_mask')]),
-            (tissue, outputnode, [('dseg', 't1w_dseg'), ('tpms', 't1w_tpms')]),
-            (nonlinear, outputnode, [('forward', 'anat2std_xfm'), ('inverse', 'std2anat_xfm')]),
-            (surface, outputnode, [('surfaces', 'surfaces')]),
-            (morphometry, outputnode, [('out_file', 'morphometry')]),
-        ]
-    )
+    nodes = {key: node(interface(), key) for key, interface in _INTERFACES.items()} | {
+        'inputnode': Node(IdentityInterface(fields=list(INPUTS)), name='inputnode'),
+        'outputnode': Node(IdentityInterface(fields=list(OUTPUTS)), name='outputnode'),
+    }
+    workflow.connect([(nodes[one], nodes[other], fields) for one, other, fields in _LINKS])
     return workflow
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...spread import Spread, spread_of
@@ -82,11 +82,7 @@ def by_subject(
     radius = min(4.0, max(1.6, row / 2.6))
     plain = set(drawn) - own
     _specks(canvas, plot, seen, plain, radius)
-    canvas.open('g', stroke_width=1.4, fill=DOT, stroke=DOT)
-    for index in sorted(own):
-        link = (links or {}).get(seen[index].subject, '')
-        _dot(canvas, plot, seen[index], link, plot.y(index), radius)
-    canvas.close()
+    _dots(canvas, plot, seen, own, links or {}, radius)
     for index in drawn:
         _words(canvas, plot, seen[index], plot.y(index))
     count = spread.count if spread else 0
@@ -95,6 +91,20 @@ def by_subject(
         words += f' Drawn: {len(drawn):,} of {len(seen):,}, evenly by rank.'
     canvas.add('text', words, x=LEFT, y=bottom + 42, fill=MUTED)
     return canvas.text()
+
+
+def _dots(
+    canvas: Canvas,
+    plot: _Plot,
+    seen: Sequence[Summary],
+    own: Iterable[int],
+    links: Mapping[str, str],
+    radius: float,
+) -> None:
+    canvas.open('g', stroke_width=1.4, fill=DOT, stroke=DOT)
+    for index in sorted(own):
+        _dot(canvas, plot, seen[index], links.get(seen[index].subject, ''), plot.y(index), radius)
+    canvas.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 The networks' logs have no clock, and the banners of recon-surf have none either; so what
 counts is when each line was read. Within recon-surf, recon-all prints its own markers, and
-``fs_time`` a line for each program; see :mod:`nicarbon.readers.recon_all`.
+``fs_time`` a line for each program; see :mod:`nicarbon.readers.freesurfer.output`.
 """
 
 from __future__ import annotations
@@ -12,23 +12,19 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from ..entry import Command, Part
-from ..stage import Stage
-from . import recon_all
+from ...entry import Command, Part
+from ...stage import Stage
+from ..freesurfer import output as recon_all
 
 __all__ = ['Line', 'Turns', 'commands', 'failure', 'parts']
 
 _CALL = re.compile(r'^recon-all ')
 _RECON_ALL_ENDS = re.compile(r'^recon-all \S.* (?:finished without error|exited with ERRORS) at')
-_PLANE_ENDS = re.compile(r'\w+ [Ii]nference on .* finished in')
+_PLANE_ENDS = re.compile(r'[Ii]nference on .* finished in')
 _COMPLAINT = re.compile(r'^\[?(?:ERROR|CRITICAL)\b|^[\w.]*(?:Error|Exception)\b|^\S+: error: ')
 _STATUS = re.compile(r'^recon-all .* exited with ERRORS|^Command (?:exited|terminated) ')
 
 _IGNORED = 'Exception ignored in'
-
-CALLERS = re.compile(r'(?:^|/)(?:recon-all|.*\.cmdf|.*\.sh)$')
-"""Programs that run others, each of which is timed on its own."""
-
 
 BETWEEN_SECONDS = 0.1
 """What passes between two parts, if it is no longer than that, belongs to the first."""
@@ -177,7 +173,7 @@ def commands(lines: Iterable[Line]) -> list[Command]:
         for moment, text in lines
         if '@#@FSTIME' in text
         for one in recon_all.commands(text)
-        if not CALLERS.search(one.name)
+        if not recon_all.CALLERS.search(one.name)
     ]
     return sorted(found, key=lambda one: one.start)
 

@@ -15,10 +15,10 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 
-from ..entry import Command, Part
-from ..stage import HEMIS, Stage
+from ...entry import Command, Part
+from ...stage import HEMIS, Stage
 
-__all__ = ['commands', 'failure', 'parts']
+__all__ = ['CALLERS', 'KIB_PER_GB', 'commands', 'failure', 'markers', 'parts']
 
 _COMMAND = re.compile(
     r'@#@FSTIME\s+(\d+:\d+:\d+:\d+:\d+:\d+)\s+(\S+)\s+N\s+\d+'
@@ -35,6 +35,9 @@ LAST_LINES = 100
 """Complaints before that belong to programs that went on."""
 
 KIB_PER_GB = 1e9 / 1024
+
+CALLERS = re.compile(r'(?:^|/)(?:recon-all|.*\.cmdf|.*\.sh)$')
+"""Programs that run others, each of which is timed on its own."""
 
 
 def commands(text: str, offset: float = 0.0) -> list[Command]:
@@ -101,7 +104,7 @@ def parts(
     [('smooth1_lh', 2.0), ('careg', 0.0)]
     """
     begun: list[tuple[str, float]] = []
-    names = dict(_markers(stages))
+    names = dict(markers(stages))
     for marker, moment, year in _MARKER.findall(text):
         key = names.get(' '.join(marker.split()))
         if key is not None and (not begun or begun[-1][0] != key):
@@ -139,10 +142,18 @@ def failure(text: str) -> str:
     return ' '.join(word for word in words if word)
 
 
-def _markers(stages: Sequence[Stage]) -> Iterator[tuple[str, str]]:
+def markers(stages: Sequence[Stage]) -> Iterator[tuple[str, str]]:
     """What the log prints, and the key of the stage: of several, the last one's.
 
     A stage's own title comes after all markers that others print too.
+
+    Parameters
+    ----------
+    stages : sequence of Stage
+
+    Yields
+    ------
+    marker, key : str
     """
     told = [(marker, stage) for stage in stages for marker in stage.markers]
     for marker, stage in (*told, *((stage.title, stage) for stage in stages)):
