@@ -9,7 +9,8 @@
 ARG BASE=docker.io/library/debian:bookworm-slim
 # Programs are taken out of these; licences never are.
 ARG FREESURFER=docker.io/freesurfer/freesurfer:7.4.1
-ARG FASTSURFER=docker.io/deepmi/fastsurfer:cpu-v2.4.2
+ARG FREESURFER_AT=/usr/local/freesurfer
+ARG FASTSURFER=docker.io/deepmi/fastsurfer:cpu-v2.6.0
 
 # ---- Debian's Python -------------------------------------------------------------------
 FROM ${BASE} AS python
@@ -63,4 +64,56 @@ LABEL org.opencontainers.image.title="nicarbon" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.bids.app="participant group"
 
+# ---- What recon-all calls, and Debian's smallest system lacks -----------------------------
+FROM app AS surfer
+USER root
+RUN apt-get update -qq \
+ && apt-get install -qq -y --no-install-recommends \
+    bc gawk libgomp1 libquadmath0 perl tcsh time >/dev/null \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/ldconfig/* /var/log/* \
+    /var/cache/debconf/*-old /var/lib/dpkg/*-old
+
+# ---- With FreeSurfer ---------------------------------------------------------------------
+FROM ${FREESURFER} AS freesurfer
+ARG FREESURFER_AT
+USER root
+RUN rm -f ${FREESURFER_AT}/license.txt ${FREESURFER_AT}/.license
+
+FROM surfer AS nicarbon-freesurfer
+ARG FREESURFER_AT
+COPY --from=freesurfer ${FREESURFER_AT} /usr/local/freesurfer
+# As SetUpFreeSurfer.sh sets them.
+ENV OS=Linux FS_OVERRIDE=0 FIX_VERTEX_AREA="" FSF_OUTPUT_FORMAT=nii.gz \
+    FREESURFER_HOME=/usr/local/freesurfer SUBJECTS_DIR=/usr/local/freesurfer/subjects \
+    FSFAST_HOME=/usr/local/freesurfer/fsfast LOCAL_DIR=/usr/local/freesurfer/local \
+    MNI_DIR=/usr/local/freesurfer/mni MNI_DATAPATH=/usr/local/freesurfer/mni/data \
+    MINC_BIN_DIR=/usr/local/freesurfer/mni/bin MINC_LIB_DIR=/usr/local/freesurfer/mni/lib \
+    MNI_PERL5LIB=/usr/local/freesurfer/mni/share/perl5 \
+    PERL5LIB=/usr/local/freesurfer/mni/share/perl5 \
+    PATH=/usr/local/freesurfer/bin:/usr/local/freesurfer/mni/bin:${PATH}
+USER 1000:1000
+LABEL org.opencontainers.image.title="nicarbon with FreeSurfer" \
+      org.opencontainers.image.licenses="Apache-2.0 AND LicenseRef-FreeSurfer"
+
+# ---- With FastSurfer, and the parts of FreeSurfer that it needs -----------------------------
+FROM ${FASTSURFER} AS fastsurfer
+USER root
+# Its Python is below /opt in newer images, and in /venv alone in older ones.
+RUN rm -f /opt/freesurfer/license.txt /opt/freesurfer/.license
+
+FROM surfer AS nicarbon-fastsurfer
+COPY --from=fastsurfer /opt /opt
+COPY --from=fastsurfer /venv /venv
+COPY --from=fastsurfer /fastsurfer /fastsurfer
+# NVIDIA's runtime shows the GPU, and the counter of its energy, where it is told to.
+ENV OS=Linux FS_OVERRIDE=0 FIX_VERTEX_AREA="" FSF_OUTPUT_FORMAT=nii.gz \
+    FREESURFER_HOME=/opt/freesurfer SUBJECTS_DIR=/opt/freesurfer/subjects \
+    FASTSURFER_HOME=/fastsurfer NICARBON_FASTSURFER_PYTHON=/venv/bin/python3 \
+    MPLCONFIGDIR=/tmp/matplotlib NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    PATH=/venv/bin:/opt/freesurfer/bin:${PATH}
+USER 1000:1000
+LABEL org.opencontainers.image.title="nicarbon with FastSurfer" \
+      org.opencontainers.image.licenses="Apache-2.0 AND LicenseRef-FreeSurfer"
+
+# ---- The default -------------------------------------------------------------------------
 FROM app AS nicarbon

@@ -4,10 +4,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO   ?= demo
 
-.PHONY: help demo test quick lint bench docs clean system
+.PHONY: help demo test quick lint bench docs clean system image-test engine
 
 help:                ## Show this
-	@sed -n 's/^\([a-z]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: $(BIN)/.demo   ## Process two heads from start to end, and open the pages it names
 	$(BIN)/nicarbon demo $(DEMO)
@@ -16,12 +16,15 @@ test: $(BIN)/.test system lint   ## Lint, type-check, and run every test
 	$(BIN)/pytest
 
 quick: $(BIN)/.test lint   ## The tests that take seconds
-	$(BIN)/pytest -m 'not slow and not browser'
+	$(BIN)/pytest -m 'not slow and not browser and not image'
 
 lint: $(BIN)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+image-test: $(BIN)/.test engine   ## Build the container image, and run it (as root, on Debian or Ubuntu)
+	$(BIN)/pytest -m image tests/test_image.py
 
 bench: $(BIN)/.test   ## Measure nicarbon beside other trackers (BENCH=--quick SCALE=1000: roughly)
 	$(BIN)/python -m compileall -q nicarbon   # as pip does for the others
@@ -43,6 +46,16 @@ system:
 	    apt-get -qq install -y --no-install-recommends \
 	      chromium mricron-data poppler-utils >/dev/null; } || \
 	  echo 'make test: for all tests, install Debian packages chromium, mricron-data, poppler-utils'
+
+# Containers are built and run by root here, without a daemon; there is no other way to test them.
+engine:
+	@command -v buildah >/dev/null && command -v podman >/dev/null && \
+	  command -v runc >/dev/null && command -v debootstrap >/dev/null || \
+	  { test "$$(id -u)" = 0 && apt-get -qq update && \
+	    apt-get -qq install -y --no-install-recommends \
+	      buildah podman runc debootstrap >/dev/null; } || \
+	  { echo 'make image-test: as root, with Debian packages buildah, podman, runc, debootstrap'; \
+	    exit 1; }
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
