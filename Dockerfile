@@ -25,8 +25,9 @@ RUN apt-get update -qq \
  && apt-get install -qq -y --no-install-recommends python3-venv >/dev/null
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_NO_INPUT=1
 COPY bids_app/requirements.txt /source/
-# Where a mirror or a proxy is between here and PyPI: --secret id=pip.conf,src=/etc/pip.conf
-RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+# A mirror or a proxy is told by  --secret id=pip.conf,src=/etc/pip.conf , and a certificate of
+# its own by  --secret id=pip.pem,src=…  (which pip.conf then names: /run/secrets/pip.pem).
+RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=pip.pem \
     --mount=type=cache,target=/root/.cache/pip \
     python3 -m venv /opt/nicarbon \
  && /opt/nicarbon/bin/pip install -q --no-compile --no-deps -r /source/requirements.txt
@@ -34,7 +35,7 @@ COPY LICENSE README.md setup.cfg pyproject.toml /source/
 COPY nicarbon /source/nicarbon
 # Tests of others are 80 MB. Bytecode is made here, once, the same in every build: where the
 # image cannot be written to, Python would make it anew at every start.
-RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=pip.pem \
     --mount=type=cache,target=/root/.cache/pip \
     /opt/nicarbon/bin/pip install -q --no-compile --no-deps /source \
  && /opt/nicarbon/bin/pip check \

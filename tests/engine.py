@@ -78,7 +78,7 @@ class Engine:
 
     def build(self, context: Path, target: str, tag: str, *words: object) -> str:
         return self.must(
-            *('buildah', 'bud', '--isolation', 'chroot', '--layers', '--timestamp', '0'),
+            *('buildah', 'bud', '--isolation', 'chroot', '--timestamp', '0'),
             *('--target', target, '-t', tag, *pip(self.folder), *words, context),
         )
 
@@ -91,8 +91,6 @@ class Engine:
     def remove(self) -> None:
         """Everything, also what is mounted."""
         self.call('podman', 'rm', '-fa', '-t', 0)
-        self.call('buildah', 'rm', '-a')
-        self.call('podman', 'rmi', '-fa')
         self.call('umount', self.folder / 'graph/overlay')
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -115,15 +113,16 @@ def pip(folder: Path) -> Sequence[str]:
     """What lets pip in the image reach its index as pip here does."""
     words = [sys.executable, '-m', 'pip', 'config', 'list']
     told = subprocess.run(words, capture_output=True, text=True).stdout
-    lines, mounts = ['[global]'], []
-    for name, value in dict(_settings(told)).items():
-        inside = value
-        if name == 'cert':
-            inside = '/run/pip-cert.pem'
-            mounts = ['-v', f'{value}:{inside}:ro']
-        lines.append(f'{name} = {inside}')
+    settings = dict(_settings(told))
+    secrets = {'pip.conf': str(folder / 'pip.conf')}
+    if 'cert' in settings:
+        secrets['pip.pem'] = settings['cert']
+        settings['cert'] = '/run/secrets/pip.pem'
+    lines = ['[global]', *(f'{name} = {value}' for name, value in settings.items())]
     (folder / 'pip.conf').write_text('\n'.join(lines) + '\n')
-    return ['--secret', f'id=pip.conf,src={folder / "pip.conf"}', *mounts]
+    return [
+        word for name, path in secrets.items() for word in ('--secret', f'id={name},src={path}')
+    ]
 
 
 def _settings(told: str) -> Iterator[tuple[str, str]]:
@@ -131,4 +130,4 @@ def _settings(told: str) -> Iterator[tuple[str, str]]:
         key, _, value = line.partition('=')
         name = key.rpartition('.')[2].replace('_', '-')
         if name in SETTINGS:
-            yield name, value.strip("'\"")
+            yield name, value.strip('\'"')
