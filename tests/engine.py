@@ -91,7 +91,9 @@ class Engine:
     def remove(self) -> None:
         """Everything, also what is mounted."""
         self.call('podman', 'rm', '-fa', '-t', 0)
-        self.call('umount', self.folder / 'graph/overlay')
+        mounted = (line.split()[1] for line in Path('/proc/self/mounts').read_text().splitlines())
+        for point in reversed([path for path in mounted if path.startswith(f'{self.folder}/')]):
+            self.call('umount', '-l', point)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
