@@ -53,8 +53,8 @@ engine:
 	  command -v runc >/dev/null && command -v debootstrap >/dev/null || \
 	  { test "$$(id -u)" = 0 && apt-get -qq update && \
 	    apt-get -qq install -y --no-install-recommends \
-	      buildah podman runc debootstrap >/dev/null; } || \
-	  { echo 'make image-test: as root, with Debian packages buildah, podman, runc, debootstrap'; \
+	      buildah podman netavark runc debootstrap >/dev/null; } || \
+	  { echo 'make image-test: as root, with Debian packages buildah, debootstrap, netavark, podman, runc'; \
 	    exit 1; }
 
 $(BIN)/python:
