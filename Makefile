@@ -3,27 +3,31 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO   ?= demo
+QUICK  := -n auto --dist loadfile -m 'not slow and not browser and not image and not slurm'
 
-.PHONY: help demo test quick lint bench docs clean system
+.PHONY: help demo test quick lint bench docs clean system image-test engine
 
 help:                ## Show this
-	@sed -n 's/^\([a-z]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: $(BIN)/.demo   ## Process two heads from start to end, and open the pages it names
 	$(BIN)/nicarbon demo $(DEMO)
 
 # What measures runs alone; the others need not.
 test: $(BIN)/.test system lint   ## Lint, type-check, and run every test
-	$(BIN)/pytest -n auto --dist loadfile -m 'not slow and not browser'
-	$(BIN)/pytest -m 'slow or browser'
+	$(BIN)/pytest $(QUICK)
+	$(BIN)/pytest -m '(slow or browser) and not image and not slurm'
 
 quick: $(BIN)/.test lint   ## The tests that take seconds
-	$(BIN)/pytest -n auto --dist loadfile -m 'not slow and not browser'
+	$(BIN)/pytest $(QUICK)
 
 lint: $(BIN)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+image-test: $(BIN)/.test engine   ## Build the container image, and run it (as root, on Debian or Ubuntu)
+	$(BIN)/pytest -m image tests/test_image.py
 
 bench: $(BIN)/.test   ## Measure nicarbon beside other trackers (BENCH=--quick SCALE=1000: roughly)
 	$(BIN)/python -m compileall -q nicarbon   # as pip does for the others
@@ -46,6 +50,16 @@ system:
 	    apt-get -qq install -y --no-install-recommends \
 	      chromium mricron-data poppler-utils >/dev/null; } || \
 	  echo 'make test: for all tests, install Debian packages chromium, mricron-data, poppler-utils'
+
+# Containers are built and run by root here, without a daemon; there is no other way to test them.
+engine:
+	@command -v buildah >/dev/null && command -v podman >/dev/null && \
+	  command -v runc >/dev/null && command -v debootstrap >/dev/null || \
+	  { test "$$(id -u)" = 0 && apt-get -qq update && \
+	    apt-get -qq install -y --no-install-recommends \
+	      buildah podman netavark runc debootstrap >/dev/null; } || \
+	  { echo 'make image-test: as root, with Debian packages buildah, debootstrap, netavark, podman, runc'; \
+	    exit 1; }
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -8,12 +8,11 @@ serves runs that may not read the counter as well as those that may.
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from .burn import burning
 from .errors import BusyError, OutputError, UnavailableError
 from .files import save_json, writable
 from .host import Host, busy_seconds
+from .limits import usable_cores
 from .meters import Meter, Moment
 
 __all__ = ['Calibration', 'Plan', 'Point', 'World', 'calibrate', 'check_writable']
@@ -136,7 +136,7 @@ class World:
     sleep: Callable[[float], None] = time.sleep
     busy_seconds: Callable[[], float | None] = busy_seconds
     burning: Callable[[int], AbstractContextManager[None]] = burning
-    usable_cores: Callable[[], int] = field(default=lambda: len(os.sched_getaffinity(0)))
+    usable_cores: Callable[[], int] = usable_cores
 
 
 def quiet_cores(cores: int) -> float:

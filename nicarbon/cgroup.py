@@ -15,7 +15,7 @@ from pathlib import Path
 from .cputime import TreeClock
 from .errors import UnavailableError
 
-__all__ = ['GroupClock', 'own_group']
+__all__ = ['GroupClock', 'bounding_groups', 'own_group']
 
 _numbers = itertools.count(1)
 
@@ -62,6 +62,41 @@ def own_group(membership: str | None = None, mounts: str | None = None) -> tuple
             if mount is not None and controller in names.split(','):
                 return _below(*mount, path), counter
     return None
+
+
+def bounding_groups(controller: str, membership: str, mounts: str) -> tuple[Path, ...]:
+    """The groups whose limits bind this process: its own, and all above it that are shown.
+
+    Parameters
+    ----------
+    controller : str
+        ``cpu`` or ``memory``.
+    membership, mounts : str
+        Content of ``/proc/self/cgroup`` and ``/proc/self/mountinfo``.
+
+    Returns
+    -------
+    tuple of pathlib.Path
+        Of version 1 where it has the controller, otherwise of version 2; empty where there
+        is neither.
+
+    Examples
+    --------
+    >>> mounts = '33 24 0:29 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw'
+    >>> [group.as_posix() for group in bounding_groups('cpu', '0::/slurm/job_1', mounts)]
+    ['/sys/fs/cgroup/slurm/job_1', '/sys/fs/cgroup/slurm', '/sys/fs/cgroup']
+    >>> bounding_groups('cpu', '', mounts)
+    ()
+    """
+    # A controller is in one version or the other; of both, the second then lacks it.
+    for kind, name in (('cgroup', controller), ('cgroup2', '')):
+        mount = _mount(mounts, kind, name)
+        for line in membership.splitlines():
+            _, names, path = line.split(':', 2)
+            if mount is not None and name in names.split(','):
+                own = _below(*mount, path)
+                return (own, *(one for one in own.parents if one.is_relative_to(mount[0])))
+    return ()
 
 
 def _below(mount: Path, root: str, path: str) -> Path:

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from . import __version__
+from .container import container
 from .cputime import adopts_orphans
 from .files import writable
 from .host import Host, calibrated, online_cores
+from .limits import usable_bytes, usable_cores
 from .meters import Meter
 from .meters.survey import Finding
-from .surroundings import Clock, Gpu, Load, access, cgroup, clock, container, gpus, load
+from .surroundings import Clock, Gpu, Load, access, cgroup, clock, gpus, load
 
 __all__ = ['SCHEMA_VERSION', 'Diagnosis', 'examine']
 
@@ -38,6 +40,7 @@ class Machine:
     usable_cores: int
     sockets: int
     memory_gb: float
+    usable_memory_gb: float
     virtual: bool
     container: str | None
     gpus: tuple[Gpu, ...]
@@ -200,9 +203,10 @@ def _machine(host: Host, environ: Mapping[str, str]) -> Machine:
         cpu=host.cpu,
         family=host.family,
         cores=host.cores,
-        usable_cores=len(os.sched_getaffinity(0)),
+        usable_cores=usable_cores(),
         sockets=host.sockets,
         memory_gb=host.memory_gb,
+        usable_memory_gb=round(usable_bytes() / 1e9, 1),
         virtual=host.virtual,
         container=container(environ),
         gpus=gpus(),

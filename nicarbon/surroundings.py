@@ -1,4 +1,4 @@
-"""What surrounds a process: container, cgroup, GPUs, clock, other programs.
+"""What surrounds a process: cgroup, GPUs, clock, other programs.
 
 Small looks at files of the kernel; nothing here is asked while a node is measured.
 """
@@ -9,7 +9,6 @@ import ctypes
 import os
 import stat
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,8 +18,7 @@ from .cgroup import own_group
 from .host import busy_seconds, slept_seconds
 from .kernel import text
 
-__all__ = ['Clock', 'Gpu', 'Load', 'cgroup', 'clock', 'container', 'gpus', 'load']
-__all__ += ['access']
+__all__ = ['Clock', 'Gpu', 'Load', 'access', 'cgroup', 'clock', 'gpus', 'load']
 
 LOAD_SECONDS = 0.4
 """How long to look at what other programs do."""
@@ -56,26 +54,6 @@ class Clock:
     source: str | None
     resolution_seconds: float
     suspended_seconds: float
-
-
-def container(environ: Mapping[str, str], root: Path = Path('/')) -> str | None:
-    """Which kind of container this process is in, if any.
-
-    Examples
-    --------
-    >>> container({'APPTAINER_CONTAINER': '/x.sif'})
-    'apptainer'
-    """
-    for name in ('apptainer', 'singularity'):
-        if f'{name.upper()}_CONTAINER' in environ:
-            return name
-    if (root / 'run/.containerenv').exists():
-        return 'podman'
-    if (root / '.dockerenv').exists():
-        return 'docker'
-    groups = text(root / 'proc/1/cgroup')
-    known = ('kubepods', 'docker', 'libpod', 'lxc')
-    return next((name for name in known if name in groups), None)
 
 
 def gpus(root: Path = Path('/')) -> tuple[Gpu, ...]:

@@ -18,6 +18,7 @@ from values import replace
 
 from nicarbon import host, meters, surroundings
 from nicarbon.cli.doctor import words
+from nicarbon.container import container
 from nicarbon.doctor import Diagnosis, examine
 from nicarbon.meters import survey
 
@@ -139,12 +140,13 @@ def test_many_cores_of_which_few_may_be_used() -> None:
         ({'.dockerenv': ''}, 'docker'),
         ({'run/.containerenv': ''}, 'podman'),
         ({'proc/1/cgroup': '0::/kubepods/besteffort/pod1'}, 'kubepods'),
+        ({'proc/1/cgroup': '4:memory:/libpod_parent/libpod-1'}, 'podman'),
     ],
     ids=str,
 )
 def test_containers_are_known(tmp_path: Path, files: dict[str, str], kind: str | None) -> None:
     write(tmp_path, files)
-    assert surroundings.container({}, tmp_path) == kind
+    assert container({}, tmp_path) == kind
 
 
 def test_graphics_processors_are_seen_once(tmp_path: Path) -> None:
@@ -240,3 +242,25 @@ def write(root: Path, files: dict[str, str]) -> None:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+
+
+def test_a_container_with_less_than_its_machine_and_a_name_of_its_own(tmp_path: Path) -> None:
+    found = look_at(tmp_path)
+    small = replace(
+        found.machine,
+        name='afc6488f515e',
+        container='podman',
+        cores=64,
+        usable_cores=2,
+        memory_gb=256.0,
+        usable_memory_gb=4.3,
+    )
+    text = ' '.join('\n'.join(words(replace(found, machine=small))).split())
+    assert '64 cores, 2 of them for this process' in text
+    assert '256 GB, 4.3 of them for this process' in text
+    assert 'a container (podman); afc6488f515e is its name alone' in text
+    assert '"--uts host" gives it the machine\'s' in text
+    named = replace(small, name='node12', memory_gb=4.3)
+    text = '\n'.join(words(replace(found, machine=named)))
+    assert '--uts' not in text
+    assert '4.3 GB\n' in text

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from ..container import is_nameless
 from ..doctor import Counter, Diagnosis, examine
 from ..surroundings import Clock, Load
 from .choice import Parser
@@ -147,10 +148,17 @@ def _machine(found: Diagnosis) -> Iterator[str]:
     family = f' ({machine.family})' if machine.family else ''
     sockets = _count(machine.sockets, 'socket')
     yield from _field('CPU', f'{machine.cpu}{family}, {cores}, {sockets}')
-    yield from _field('memory', f'{machine.memory_gb:g} GB')
+    memory = f'{machine.memory_gb:g} GB'
+    if machine.usable_memory_gb < machine.memory_gb:
+        memory += f', {machine.usable_memory_gb:g} of them for this process'
+    yield from _field('memory', memory)
     inside = ["a virtual machine: the counters are the host's below"] if machine.virtual else []
     if machine.container:
         inside.append(f'a container ({machine.container})')
+        if is_nameless(machine.name):
+            inside[-1] += (
+                f'; {machine.name} is its name alone, "--uts host" gives it the machine\'s'
+            )
     yield from _field('inside', ', and '.join(inside) or 'neither virtual machine nor container')
     gpus = ', '.join(f'{gpu.name} at {gpu.address}' for gpu in machine.gpus)
     yield from _field('GPUs', gpus or 'none to be seen')

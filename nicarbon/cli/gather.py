@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
@@ -20,6 +19,7 @@ from ..entry import Entry
 from ..errors import InputError
 from ..files import save
 from ..host import Host
+from ..limits import usable_cores
 from ..share import Balance
 from ..sights import Sight, merged
 from .assumed import Assumed
@@ -152,7 +152,7 @@ def pool() -> ProcessPoolExecutor:
     """A process for each core that this one may use."""
     # Not fork: polars and others keep threads, whose locks a child would inherit.
     spawn = multiprocessing.get_context('spawn')
-    return ProcessPoolExecutor(len(os.sched_getaffinity(0)), spawn)
+    return ProcessPoolExecutor(usable_cores(), spawn)
 
 
 def _make(task: tuple[Path, list[_Cluster], bool]) -> _Made:

@@ -260,7 +260,8 @@ class Options:
         '--nprocs',
         '--n-cpus',
         group=HOW,
-        help='cores to use at most; all by default',
+        help='cores to use at most; by default all that it may use (a container or a job may use '
+        'fewer than there are)',
         of=_count,
         metavar='N',
     )
@@ -276,7 +277,7 @@ class Options:
         '--mem',
         '--mem-gb',
         group=HOW,
-        help='memory to use at most, in GB; nine tenths of all by default',
+        help='memory to use at most, in GB; by default nine tenths of what it may use',
         of=_gigabytes,
         metavar='GB',
     )

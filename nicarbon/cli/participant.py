@@ -13,7 +13,9 @@ from typing import Any, NoReturn
 import tomli_w
 
 from .. import bids
+from ..container import container
 from ..errors import OutputError, StorageError, UsageError
+from ..limits import usable_bytes, usable_cores
 from ..stage import Stage, with_parts
 from .assumed import Assumed
 from .choice import Chosen
@@ -44,14 +46,13 @@ class _Plan:
 
     @property
     def n_procs(self) -> int:
-        """Cores to use: those that this process may run on, if nothing else is said."""
-        return self.options.nprocs or len(os.sched_getaffinity(0))
+        """Cores to use: those that this process may, if nothing else is said."""
+        return self.options.nprocs or usable_cores()
 
     @property
     def memory_gb(self) -> float:
         """Memory to use, in GB."""
-        total = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
-        return self.options.mem or 0.9 * total / 1e9
+        return self.options.mem or 0.9 * usable_bytes() / 1e9
 
     @property
     def work(self) -> dict[bids.Session, tuple[Stage, ...]]:
@@ -141,8 +142,13 @@ def _require_resources(plan: _Plan) -> None:
         )
     most = max(plan.pipeline.stages, key=lambda stage: stage.memory_gb)
     if plan.memory_gb < most.memory_gb:
+        needs = f'the stage {most.name} needs {most.memory_gb:g} GB'
+        if plan.options.mem:
+            raise UsageError(f'--mem {plan.memory_gb:g}: {needs}')
         raise UsageError(
-            f'--mem {plan.memory_gb:g}: the stage {most.name} needs {most.memory_gb:g} GB'
+            f'{needs} of memory, and there are {plan.memory_gb:.2f} GB to use, nine tenths of what '
+            'this machine, its container or its job allows: allow more (docker run --memory), or '
+            f'insist with --mem {most.memory_gb:g}'
         )
 
 
@@ -155,7 +161,9 @@ def _prepare(plan: _Plan) -> None:
             probe.touch()
             probe.unlink()
         except OSError as error:
-            raise OutputError(f'{flag} {folder} cannot be written: {error.strerror}') from None
+            raise OutputError(
+                f'{flag} {folder} cannot be written: {error.strerror}{_whose(error)}'
+            ) from None
     free = shutil.disk_usage(plan.work_dir).free
     needed = plan.pipeline.free_bytes
     if free < needed:
@@ -176,6 +184,13 @@ def _prepare(plan: _Plan) -> None:
     counted = plan.pipeline.networks([one for one in plan.sessions if one not in taken])
     if counted is not None:
         counted.write(plan.log_dir)
+
+
+def _whose(error: OSError) -> str:
+    """What lets an engine write to a folder of its host."""
+    if not isinstance(error, PermissionError) or container(os.environ) not in {'docker', 'podman'}:
+        return ''
+    return '; give the container its owner: --user "$(id -u):$(id -g)"'
 
 
 def _versions(pipeline: Pipeline) -> dict[str, str]:

@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from ..container import container
 from ..entry import Reading
 from ..host import Host
 from ..kernel import text
@@ -220,6 +221,7 @@ def _missing(host: Host, root: Path, component: str, others: bool) -> tuple[str,
         return f'this processor has no zone of its {component}', ''
     if host.virtual:
         return 'a virtual machine: its host shows it no counter', ''
-    if any(Path(mark).exists() for mark in ('/.dockerenv', '/run/.containerenv')):
+    # Apptainer shows what the machine shows.
+    if container(os.environ) not in {None, 'apptainer', 'singularity'}:
         return 'hidden from this container, or not there', BIND
     return f'{root} holds no zone', MODULE
