@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .entity import is_label
+from . import listing
 from .errors import BIDSError, InputError, SelectionError, UsageError
 
 __all__ = [
@@ -280,11 +280,11 @@ def sessions(
     SelectionError
         If a label that was asked for is not there, or nothing is left.
     """
-    names = (path.name.removeprefix('sub-') for path in root.glob('sub-*') if path.is_dir())
-    there = {name for name in names if is_label(name)}
+    there = listing.subjects(root, subjects)
     absent = sorted(set(subjects) - there)
     if absent:
-        msg = f'no sub-{", sub-".join(absent)} in {root}; it has {_some(there)}'
+        has = _some(listing.subjects(root))
+        msg = f'no sub-{", sub-".join(absent)} in {root}; it has {has}'
         raise SelectionError(msg)
     grouped: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for image in _t1w(root, subjects or there, session_labels, filters or {}):

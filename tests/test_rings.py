@@ -14,7 +14,7 @@ VALUES |= {'overhead', 'complete', 'split', 'share', 'account', 'summary', 'prog
 VALUES |= {'complexity'}
 VALUES |= {'gpu', 'line', 'phases', 'pieces', 'sights', 'spread'}
 SEEING = {'checkpoint', 'sampler', 'entry', 'series', 'errors', 'ledger', 'host', 'meters'}
-SEEING |= {'cputime'}
+SEEING |= {'cputime', 'job'}
 SEEING |= {'watch'}
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -42,6 +42,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     'cputime': {'kernel'},
     'cgroup': {'cputime', 'errors'},
     'sampler': set(),
+    'job': set(),
+    'slurm': {'entity', 'errors', 'entry'},
     'watch': SEEING,
     'run': SEEING,
     'aware': {'entity', 'errors', 'run', 'watch'},
@@ -101,7 +103,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     'findings': {'account', 'cohort', 'columns', 'summary', 'sums', 'waste'},
     'advice': {'account', 'quantity', 'scenario', 'spread', 'stage', 'summary', 'waste'},
     'grids': {'errors', 'account'},
-    'bids': {'entity', 'entry', 'errors', 'stage', 'account'},
+    'listing': {'entity'},
+    'bids': {'entity', 'entry', 'errors', 'listing', 'stage', 'account'},
     'scenario': {'account', 'complexity', 'errors', 'quantity', 'summary'},
     'phases': {'account', 'gpu', 'line', 'share', 'split'},
     'trends': {'complexity', 'errors'},

@@ -260,7 +260,7 @@ class Options:
         '--nprocs',
         '--n-cpus',
         group=HOW,
-        help='cores to use at most; all by default',
+        help='cores to use at most; by default all that this machine, or this job, has',
         of=_count,
         metavar='N',
     )
@@ -276,7 +276,8 @@ class Options:
         '--mem',
         '--mem-gb',
         group=HOW,
-        help='memory to use at most, in GB; nine tenths of all by default',
+        help='memory to use at most, in GB; by default nine tenths of what this machine, or this '
+        'job, has',
         of=_gigabytes,
         metavar='GB',
     )

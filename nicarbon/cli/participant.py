@@ -14,6 +14,7 @@ import tomli_w
 
 from .. import bids
 from ..errors import OutputError, StorageError, UsageError
+from ..job import job_of
 from ..stage import Stage, with_parts
 from .assumed import Assumed
 from .choice import Chosen
@@ -44,14 +45,16 @@ class _Plan:
 
     @property
     def n_procs(self) -> int:
-        """Cores to use: those that this process may run on, if nothing else is said."""
-        return self.options.nprocs or len(os.sched_getaffinity(0))
+        """Cores to use: those that this job was given and may run on, if nothing else is said."""
+        job, allowed = job_of(os.environ), len(os.sched_getaffinity(0))
+        return self.options.nprocs or min(allowed, (job and job.cores) or allowed)
 
     @property
     def memory_gb(self) -> float:
         """Memory to use, in GB."""
         total = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
-        return self.options.mem or 0.9 * total / 1e9
+        job = job_of(os.environ)
+        return self.options.mem or 0.9 * ((job and job.memory_gb) or total / 1e9)
 
     @property
     def work(self) -> dict[bids.Session, tuple[Stage, ...]]:
