@@ -4,10 +4,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO   ?= demo
 
-.PHONY: help demo test quick lint bench docs clean system
+.PHONY: help demo test quick slurm-test lint bench docs clean system slurm
 
 help:                ## Show this
-	@sed -n 's/^\([a-z]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: $(BIN)/.demo   ## Process two heads from start to end, and open the pages it names
 	$(BIN)/nicarbon demo $(DEMO)
@@ -16,7 +16,10 @@ test: $(BIN)/.test system lint   ## Lint, type-check, and run every test
 	$(BIN)/pytest
 
 quick: $(BIN)/.test lint   ## The tests that take seconds
-	$(BIN)/pytest -m 'not slow and not browser'
+	$(BIN)/pytest -m 'not slow and not browser and not slurm'
+
+slurm-test: $(BIN)/.test slurm   ## Submit jobs to a SLURM of its own, on loopback (as root)
+	$(BIN)/pytest -m slurm tests/test_slurm_real.py
 
 lint: $(BIN)/.test
 	$(BIN)/ruff check .
@@ -43,6 +46,15 @@ system:
 	    apt-get -qq install -y --no-install-recommends \
 	      chromium mricron-data poppler-utils >/dev/null; } || \
 	  echo 'make test: for all tests, install Debian packages chromium, mricron-data, poppler-utils'
+
+slurm:
+	@test "$$(id -u)" = 0 || { echo 'make slurm-test: needs root, as whom slurmd runs'; exit 1; }
+	@PATH=$$PATH:/usr/sbin; command -v slurmctld >/dev/null && command -v slurmd >/dev/null && \
+	  command -v munged >/dev/null || \
+	  { apt-get -qq update && \
+	    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+	      slurm-wlm munge >/dev/null; } || \
+	  { echo 'make slurm-test: install Debian packages slurm-wlm and munge'; exit 1; }
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -14,6 +14,7 @@ from laboratory import add_image, make_dataset, read_tsv, wait_until
 
 from nicarbon import ledger
 from nicarbon.entry import Entry
+from nicarbon.share import share
 
 pytestmark = pytest.mark.slurm
 
@@ -123,9 +124,9 @@ def test_a_job_that_is_killed_keeps_what_it_used(cluster, tmp_path):
         '--no-group', stages={'talairach': {'hangs': str(marks / 'hanging')}}, cpu_seconds=0.3
     )
     wait_until(lambda: sum('_' in line for line in cluster.queue()) == 2 and _hang(site) == 2, 60)
-    # What a time limit does, with warning and without.
+    # As a time limit does before it kills; and as a host that fails.
     cluster.call('scancel', '--batch', '--signal=TERM', f'{array}_1')
-    cluster.call('scancel', '--full', '--signal=KILL', f'{array}_2')
+    cluster.kill(array, 2)
     cluster.wait()
     code, told = site.status()
     assert code == 1, site.said()
@@ -133,7 +134,8 @@ def test_a_job_that_is_killed_keeps_what_it_used(cluster, tmp_path):
     assert re.search(r'sub-01 failed: .* exit code 143: talairach killed', told)
     assert re.search(r'sub-02 killed: .*: talairach killed', told)
     used = {entry.subject: entry for entry in site.entries() if entry.stage == 'talairach'}
-    assert all(entry.outcome == 'killed' and entry.seconds > 0 for entry in used.values())
+    assert {entry.outcome for entry in used.values()} == {'killed'}
+    assert used['01'].seconds > 0
     assert set(used) == {'01', '02'}
     code, told = site.nicarbon('--resubmit', '--no-group', cpu_seconds=0.1)
     assert code == 0, told
@@ -146,3 +148,28 @@ def _hang(site: Site) -> int:
     return sum(
         '"stage":"talairach"' in path.read_text() for path in site.out.glob('logs/*/ledger/*.part')
     )
+
+
+def test_under_nipypes_own_plugin_each_node_is_a_job(cluster, tmp_path):
+    site = Site(tmp_path, cluster, ('01',))
+    plugin = tmp_path / 'plugin.yml'
+    plugin.write_text('plugin: SLURM\nplugin_args:\n  sbatch_args: --time=10\n')
+    done = nicarbon(
+        site.bids, site.out, 'participant', '--use-plugin', plugin, *STAGES,
+        cwd=tmp_path, **{**site.env, **stand_in.work(tmp_path, cpu_seconds=0.3)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    entries = site.entries()
+    nodes = {entry.stage: entry for entry in entries if entry.kind == 'node'}
+    assert set(nodes) == {'input', 'motioncor', 'talairach'}
+    assert {entry.outcome for entry in nodes.values()} == {'ran'}
+    jobs = {entry.job for entry in nodes.values()}
+    assert len(jobs) == 3
+    assert all(re.fullmatch(r'slurm:\d+', job) for job in jobs)
+    (run,) = (entry for entry in entries if entry.kind == 'run')
+    assert run.job == ''
+    assert run.pid not in {entry.pid for entry in nodes.values()}
+    (balance,) = share(entries).balances
+    parts = balance.nodes_joules + balance.overhead_joules + balance.unattributed_joules
+    assert parts == pytest.approx(balance.host_joules, rel=1e-3)
+    assert {row['stage'] for row in read_tsv(site.out / 'sub-01/sub-01_carbon.tsv')} == set(nodes)

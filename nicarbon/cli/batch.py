@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -10,7 +11,7 @@ from ..errors import UnavailableError
 from ..slurm.arrays import max_array_size
 from ..slurm.states import ACCOUNTING_FORMAT, QUEUE_FORMAT, Account, State, accounts, queue
 
-__all__ = ['accounting', 'largest_array', 'sbatch', 'waiting']
+__all__ = ['accounting', 'cancel', 'largest_array', 'sbatch', 'waiting']
 
 PATIENCE_SECONDS = 120
 """A controller under load answers late."""
@@ -97,6 +98,17 @@ def largest_array() -> int | None:
         return max_array_size(_call(['scontrol', 'show', 'config']))
     except UnavailableError:
         return None
+
+
+def cancel(jobs: Sequence[str]) -> None:
+    """Take jobs back; those that have ended, or cannot be reached, are left alone.
+
+    Parameters
+    ----------
+    jobs : sequence of str
+    """
+    with contextlib.suppress(UnavailableError):
+        _call(['scancel', *jobs])
 
 
 def _call(words: Sequence[str]) -> str:

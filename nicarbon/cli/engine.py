@@ -15,9 +15,14 @@ from ..aware import CarbonNode
 from ..errors import StorageError
 from ..run import Recording, add_cached
 from ..watch import Label
-from .pool import Pool, end_workers
+from .plugin import LOCAL_PLUGIN, runner, stop
+from .plugin import read as read_plugin
 
 __all__ = ['run']
+
+ELSEWHERE = {'poll_sleep_duration': '2', 'job_finished_timeout': '30'}
+"""Seconds between questions to a batch system about each job, and for which a result may take
+to be seen through a shared file system."""
 
 
 def run(plan: Any, recording: Recording, screen: Any) -> Sequence[str]:
@@ -43,7 +48,10 @@ def run(plan: Any, recording: Recording, screen: Any) -> Sequence[str]:
     workflow = _workflow(plan, left)
     os.environ.update(plan.pipeline.environment())
     log = None if plan.options.verbose else plan.log_dir / 'workers.log'
-    _start_workers(plan.pipeline.preload, log)
+    file = plan.options.use_plugin
+    plugin = read_plugin(file) if file else LOCAL_PLUGIN
+    if plugin.is_local:
+        _start_workers(plan.pipeline.preload, log)
     told = _Told(screen)
     arguments = {
         'n_procs': plan.n_procs,
@@ -52,9 +60,12 @@ def run(plan: Any, recording: Recording, screen: Any) -> Sequence[str]:
         'n_gpu_procs': plan.options.gpu_procs * plan.options.omp_nthreads,
         'mp_context': 'forkserver',
     }
-    pool = Pool(arguments, told)
+    nodes = workflow._get_all_nodes()  # noqa: SLF001 - Nipype has no other way
+    running = runner(plugin, arguments, told, nodes)
+    if not plugin.is_local:
+        workflow.config['execution'] |= ELSEWHERE
     try:
-        workflow.run(plugin=pool)
+        workflow.run(plugin=running)
     except RuntimeError as error:
         # Nipype raises when it is through, if any node failed: that is told below.
         if not told.failed:
@@ -62,15 +73,13 @@ def run(plan: Any, recording: Recording, screen: Any) -> Sequence[str]:
         logging.getLogger('nipype').error('%s', error)  # noqa: TRY400 - crash files have more
     except OSError as error:
         # Nipype could not write a crash file or a result, most likely on a full disk.
-        pool.stopping = True
-        end_workers()
+        stop(running)
         raise StorageError(
             f'{error.filename or plan.log_dir}: {error.strerror}; what was measured is in the '
             'ledger; make room, and the same command resumes'
         ) from error
     except BaseException:
-        pool.stopping = True
-        end_workers()
+        stop(running)
         raise
     return _failures(told.failed, recording.ledger)
 

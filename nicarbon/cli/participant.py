@@ -124,6 +124,10 @@ def _plan(bids_dir: Path, out_dir: Path, chosen: Chosen) -> _Plan:
     who = tuple(found), tuple(without)
     plan = _Plan(bids_dir, out_dir, work_dir, *who, chosen, pipeline, new_run_id())
     _require_resources(plan)
+    if options.use_plugin:
+        from .plugin import read
+
+        read(options.use_plugin)  # So that it is refused before any work starts.
     return plan
 
 
