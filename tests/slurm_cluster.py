@@ -4,9 +4,12 @@ Needs Debian's ``slurm-wlm`` and ``munge`` (SLURM 22.05 there is built so that s
 may run on one machine), and root, because slurmd starts jobs as their users. Nothing of a
 SLURM that the machine may have is read or touched.
 
-Not true of it: there is no cgroup (``proctrack/linuxproc``, ``task/none``), so that nothing
-holds a job to its cores; there is no accounting database, so that ``sacct`` knows nothing;
-and both nodes are one host, as the ledger rightly says.
+Each slurmd has a host name of its own (a UTS namespace), so that its jobs believe to be on
+different hosts.
+
+Not true of it: both are one kernel, so that each host sees the work and the energy of the
+other as its own; there is no cgroup (``proctrack/linuxproc``, ``task/none``), so that nothing
+holds a job to its cores; there is no accounting database, so that ``sacct`` knows nothing.
 """
 
 from __future__ import annotations
@@ -152,7 +155,9 @@ def cluster(folder: Path, nodes: Sequence[str] = NODES, cpus: int = 1) -> Iterat
         daemons.enter_context(_daemon(['slurmctld', '-D', '-i'], folder, one.environ))
         for name in nodes:
             (folder / f'spool-{name}').mkdir()
-            daemons.enter_context(_daemon(['slurmd', '-D', '-N', name], folder, one.environ))
+            apart = ['unshare', '--uts', 'sh', '-c', 'hostname "$0" && exec "$@"', name]
+            slurmd = [_program('slurmd') or 'slurmd', '-D', '-N', name]
+            daemons.enter_context(_daemon([*apart, *slurmd], folder, one.environ))
         _until(lambda: _idle(one) == len(nodes), one)
         try:
             yield one
@@ -176,7 +181,7 @@ def _idle(one: Cluster) -> int:
 def _daemon(words: list[str], folder: Path, environ: Mapping[str, str]) -> Iterator[None]:
     program = _program(words[0])
     assert program is not None
-    log = (folder / f'{words[0]}.out.log').open('ab')
+    log = (folder / f'{Path(words[0]).name}.out.log').open('ab')
     with log, subprocess.Popen(
         [program, *words[1:]], env={**os.environ, **environ}, stdout=log, stderr=log,
         start_new_session=True,

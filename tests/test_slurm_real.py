@@ -109,6 +109,7 @@ def test_an_array_ends_fails_is_missing_and_is_sent_again(cluster, tmp_path):
         '03': f'slurm:{array}_3', '04': f'slurm:{again}_4',
     }  # fmt: skip
     assert {entry.job_cores for entry in nodes} == {1}
+    assert {entry.host for entry in nodes} <= set(slurm_cluster.NODES)
     # What a task reads of the dataset is its own subject.
     for folder in site.out.glob('logs/*_slurm-*'):
         entries, _ = ledger.read(folder / 'ledger')
@@ -150,6 +151,11 @@ def _hang(site: Site) -> int:
     )
 
 
+def test_the_two_nodes_are_two_hosts(cluster):
+    code = cluster.call('srun', '--nodelist=here2', 'uname', '-n')
+    assert code == 'here2\n'
+
+
 def test_under_nipypes_own_plugin_each_node_is_a_job(cluster, tmp_path):
     site = Site(tmp_path, cluster, ('01',))
     plugin = tmp_path / 'plugin.yml'
@@ -168,8 +174,15 @@ def test_under_nipypes_own_plugin_each_node_is_a_job(cluster, tmp_path):
     assert all(re.fullmatch(r'slurm:\d+', job) for job in jobs)
     (run,) = (entry for entry in entries if entry.kind == 'run')
     assert run.job == ''
-    assert run.pid not in {entry.pid for entry in nodes.values()}
-    (balance,) = share(entries).balances
+    # The host that submits and those that compute: each is described, once.
+    hosts = {entry.host for entry in nodes.values()}
+    assert run.host not in hosts <= set(slurm_cluster.NODES)
+    (log_dir,) = site.out.glob('logs/*_*')
+    assert {path.stem for path in log_dir.glob('hosts/*.json')} == {run.host, *hosts}
+    sharing = share(entries)
+    (balance,) = sharing.balances
     parts = balance.nodes_joules + balance.overhead_joules + balance.unattributed_joules
     assert parts == pytest.approx(balance.host_joules, rel=1e-3)
+    assert balance.nodes_joules == 0  # On that host none ran.
+    assert all(one.joules['reserved'] > 0 for one in sharing.shares)
     assert {row['stage'] for row in read_tsv(site.out / 'sub-01/sub-01_carbon.tsv')} == set(nodes)

@@ -30,6 +30,9 @@ ONE_BY_ONE = frozenset({'Linear', 'Debug'})
 GRAPH = frozenset({'SLURMGraph', 'SGEGraph', 'SOMA', 'CondorDAGMan'})
 """Plugins that hand over the whole graph and leave: nobody would know when it ends."""
 
+OWN_MEMORY_GB = 0.5
+"""Of the process that runs a node, beside the node."""
+
 Tell = Callable[[Any, str, bool], None]
 
 
@@ -139,7 +142,7 @@ def _reserve(node: Any, said: Iterable[str]) -> None:
     if not says(said, '--cpus-per-task', '-c'):
         words.append(f'--cpus-per-task={node.n_procs or 1}')
     if not says(said, '--mem', '--mem-per-cpu'):
-        words.append(f'--mem={math.ceil(max(node.mem_gb, 1.0) * 1e9 / 1024**2)}M')
+        words.append(f'--mem={math.ceil((node.mem_gb + OWN_MEMORY_GB) * 1e9 / 1024**2)}M')
     node.plugin_args = {'sbatch_args': ' '.join(words)}
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import TextIO
 
 from .. import ledger
 from ..entry import Entry
 from ..files import save
-from ..slurm.states import Account, End, State, Told, counted, state
+from ..slurm.states import Account, End, State, Told, compared, counted, state
 from . import batch
-from .facts import is_at_work
 from .submission import Submission, ends, runs
 
 __all__ = ['States', 'found', 'tell']
@@ -37,7 +37,7 @@ class States:
         Folders of runs by job.
     queue : mapping of {str : State}
     accounts : mapping of {str : Account}
-        Of what was to be sent again, where there is accounting.
+        Where there is accounting.
     """
 
     out_dir: Path
@@ -86,8 +86,7 @@ def found(out_dir: Path, submission: Submission) -> States:
         number: state(number, jobs.get(number, ''), told)
         for number in range(1, len(submission.tasks) + 1)
     }
-    again = {jobs[number].partition('_')[0] for number in jobs if states[number] in AGAIN}
-    accounts = batch.accounting(sorted(again)) if again else {}
+    accounts = batch.accounting(sorted(ids))
     return States(out_dir, submission, states, told.ends, begun, queue, accounts)
 
 
@@ -108,6 +107,7 @@ def tell(states: States, stream: TextIO, again: str) -> int:
     """
     submission = states.submission
     lines = [f'Submission {submission.folder.name}: {states.counted}', *_groups(states)]
+    lines += _counted_twice(states)
     reasons = {number: _reason(states, number) for number in states.to_send[:MOST_LINES]}
     for number, reason in reasons.items():
         lines.append(f'{submission.tasks[number - 1].name} {states.by_number[number]}: {reason}')
@@ -127,6 +127,24 @@ def _groups(states: States) -> Iterator[str]:
     if jobs:
         told = states.queue.get(jobs[-1])
         yield f'group: job {jobs[-1]} {told or "is not in the queue any more"}'
+
+
+def _counted_twice(states: States) -> Iterator[str]:
+    """SLURM's own count of energy beside the ledger's, of jobs that had a host to themselves."""
+    ratios: list[float] = []
+    for number, job in states.submission.jobs.items():
+        account = states.accounts.get(job)
+        if len(ratios) == MOST_LINES or not account or not account.joules:
+            continue
+        if states.by_number.get(number) == 'finished':
+            folder = states.out_dir / 'logs' / states.runs[job] / 'ledger'
+            told = [compared(account, one) for one in ledger.read(folder)[0] if one.kind == 'run']
+            ratios += [ratio for ratio in told if ratio is not None]
+    if ratios:
+        yield (
+            f"SLURM's own count: {median(ratios):.2f} times the power in the ledger, in "
+            f'{len(ratios)} exclusive job(s) ({min(ratios):.2f} to {max(ratios):.2f})'
+        )
 
 
 def _table(states: States, reasons: Mapping[int, str]) -> str:
@@ -161,7 +179,8 @@ def _reason(states: States, number: int) -> str:
 
 def _of_ledger(folder: Path) -> list[str]:
     """The first stage that did not end well; one that was cut off otherwise."""
-    entries, _ = ledger.read(folder, running=is_at_work)
+    # It is known to have ended, however fresh its checkpoint is.
+    entries, _ = ledger.read(folder)
     bad = [entry for entry in entries if entry.outcome in {'failed', 'killed'}]
     first = sorted(bad, key=_how_telling)[:1]
     return [f'{entry.stage or "the run"} {entry.outcome} {entry.error}'.strip() for entry in first]

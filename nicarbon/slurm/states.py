@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from ..entry import Entry
+
 __all__ = ['ACCOUNTING_FORMAT', 'QUEUE_FORMAT', 'STATES', 'Account', 'End', 'State', 'Told']
-__all__ += ['accounts', 'counted', 'end_of', 'queue', 'state']
+__all__ += ['accounts', 'compared', 'counted', 'end_of', 'queue', 'state']
 
 State = Literal['finished', 'running', 'waiting', 'failed', 'killed', 'missing']
 
@@ -147,6 +149,29 @@ def accounts(text: str) -> dict[str, Account]:
         known = float(joules) if 0 < joules < 2**63 else None
         found[words[0]] = Account(words[1].split()[0], float(seconds), cores, hosts, known)
     return found
+
+
+def compared(account: Account, run: Entry) -> float | None:
+    """What SLURM counted of an exclusive job, beside what the ledger holds of its host.
+
+    Parameters
+    ----------
+    account : Account
+    run : Entry
+        Of the program that the job was.
+
+    Returns
+    -------
+    float or None
+        Quotient of both mean powers, since a job lasts longer than its run. None where the job
+        had not one host to itself, or where either counted nothing. What SLURM's plugin counts
+        may be more than processors and memory (IPMI: the whole machine).
+    """
+    alone = account.hosts == 1 and account.cores >= run.host_cores
+    seen = [one.joules for one in run.readings if one.scope == 'host' and one.joules is not None]
+    if not (alone and account.joules and account.seconds and run.seconds and sum(seen) > 0):
+        return None
+    return (account.joules / account.seconds) / (sum(seen) / run.seconds)
 
 
 @dataclass(frozen=True, slots=True)
