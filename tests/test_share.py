@@ -767,3 +767,13 @@ def test_jobs_conserve(case: tuple[Entry, list[Entry]], cores: int) -> None:
     parts = balance.nodes_joules + balance.overhead_joules + balance.unattributed_joules
     assert parts == pytest.approx(balance.host_joules)
     assert balance.unattributed_joules >= -1e-9 * max(balance.host_joules, 1.0)
+
+
+def test_nodes_of_other_jobs_take_nothing_from_the_overhead() -> None:
+    run = entry('run', [Window(0, 10, 5, 10, (120,))], 0)
+    node = entry('node', [Window(0, 10, 4, 10, (120,))])
+    assert share([run, node]).balances[0].overhead_joules == pytest.approx(100 * 1 / 10)
+    job = _job(node, 1)
+    assert share([run, job]).balances[0].overhead_joules == pytest.approx(100 * 5 / 10)
+    inside = [_job(run, 1), job]
+    assert share(inside).balances[0].overhead_joules == pytest.approx(100 * 1 / 10)
