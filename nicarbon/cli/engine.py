@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,12 +44,8 @@ def run(plan: Any, recording: Recording, screen: Any) -> Sequence[str]:
     if not left:
         return []
     workflow = _workflow(plan, left)
-    os.environ.update(plan.pipeline.environment())
-    log = None if plan.options.verbose else plan.log_dir / 'workers.log'
     file = plan.options.use_plugin
     plugin = read_plugin(file) if file else LOCAL_PLUGIN
-    if plugin.is_local:
-        _start_workers(plan.pipeline.preload, log)
     told = _Told(screen)
     arguments = {
         'n_procs': plan.n_procs,
@@ -145,31 +139,6 @@ def _failures(failed: Mapping[str, Label], folder: Path) -> list[str]:
         + (reasons.get(name) or 'its worker died or it could not start; see the crash report')
         for name, label in failed.items()
     ]
-
-
-def _start_workers(preload: str, log: Path | None) -> None:
-    """Start the server that forks the workers; what they print goes to a file.
-
-    Forking this process, which has a watching thread and library thread pools,
-    could deadlock the workers. They inherit the server's standard streams.
-    """
-    from multiprocessing import forkserver, set_forkserver_preload
-
-    set_forkserver_preload([preload])
-    if log is None:
-        forkserver.ensure_running()
-        return
-    sys.stdout.flush()
-    saved = os.dup(1), os.dup(2)
-    with log.open('ab') as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-        try:
-            forkserver.ensure_running()
-        finally:
-            for number, copy in enumerate(saved, 1):
-                os.dup2(copy, number)
-                os.close(copy)
 
 
 def _quiet_nipype(log_dir: Path, verbose: int) -> None:

@@ -194,7 +194,6 @@ def _versions(pipeline: Pipeline) -> dict[str, str]:
 def _run(plan: _Plan, screen: Any) -> int:
     """Run the workflow inside a recording, and write what was measured."""
     from ..run import recording
-    from . import engine, outputs
 
     screen.start(plan.sessions, plan.steps, plan.log_dir)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -202,17 +201,40 @@ def _run(plan: _Plan, screen: Any) -> int:
     subjects = {session.subject for session in plan.sessions}
     try:
         with recording(plan.out_dir, run_id=plan.run_id) as run:
+            _start_workers(plan)
+            from . import engine  # It imports Nipype, and so do they, side by side.
+
             failures = engine.run(plan, run, screen)
     except (KeyboardInterrupt, SystemExit) as ended:
+        from . import outputs
+
         screen.interrupted(plan.out_dir, plan.work_dir)
         outputs.write(plan.out_dir, plan.chosen, subjects)
         code = ended.code if isinstance(ended, SystemExit) else 128 + signal.SIGINT
         raise SystemExit(code) from None
+    from . import outputs
+
     screen.failed(failures, plan.log_dir)
     written = outputs.write(plan.out_dir, plan.chosen, subjects)
     screen.stages(written.total, written.kinds)
     screen.pages(written.pages)
     return 1 if failures else 0
+
+
+def _start_workers(plan: _Plan) -> None:
+    """Tell the environment, and start the server of workers if any will be wanted."""
+    os.environ.update(plan.pipeline.environment())
+    if plan.options.use_plugin:
+        from .plugin import read
+
+        if not read(plan.options.use_plugin).is_local:
+            return
+    if len(plan.pipeline.reused(plan.out_dir, plan.sessions)) < len(plan.sessions):
+        from .workers import start
+
+        start(
+            plan.pipeline.preload, None if plan.options.verbose else plan.log_dir / 'workers.log'
+        )
 
 
 def _interrupt(number: int, _frame: object) -> NoReturn:
