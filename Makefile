@@ -30,6 +30,7 @@ bench: $(BIN)/.test   ## Measure nicarbon beside other trackers (BENCH=--quick S
 	$(BIN)/python -m compileall -q nicarbon   # as pip does for the others
 	$(BIN)/python benchmarks/run.py $(BENCH)
 	$(BIN)/python benchmarks/scale.py $(SCALE) --output benchmarks/SCALE.md
+	$(BIN)/python benchmarks/start.py $(SCALE) --output benchmarks/START.md
 
 docs: $(BIN)/.docs   ## Build the documentation, warnings as errors
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
