@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 DEMO   ?= demo
 QUICK  := -n auto --dist loadfile -m 'not slow and not browser and not image and not slurm'
 
-.PHONY: help demo test quick lint bench docs clean system image-test engine
+.PHONY: help demo test quick image-test slurm-test lint bench docs clean system engine slurm
 
 help:                ## Show this
-	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: $(BIN)/.demo   ## Process two heads from start to end, and open the pages it names
 	$(BIN)/nicarbon demo $(DEMO)
@@ -20,6 +20,9 @@ test: $(BIN)/.test system lint   ## Lint, type-check, and run every test
 
 quick: $(BIN)/.test lint   ## The tests that take seconds
 	$(BIN)/pytest $(QUICK)
+
+slurm-test: $(BIN)/.test slurm   ## Submit jobs to a SLURM of its own, on loopback (as root)
+	$(BIN)/pytest -m slurm tests/test_slurm_real.py
 
 lint: $(BIN)/.test
 	$(BIN)/ruff check .
@@ -34,6 +37,7 @@ bench: $(BIN)/.test   ## Measure nicarbon beside other trackers (BENCH=--quick S
 	$(BIN)/python benchmarks/run.py $(BENCH)
 	$(BIN)/python benchmarks/scale.py $(SCALE) --output benchmarks/SCALE.md
 	$(BIN)/python benchmarks/reading.py
+	$(BIN)/python benchmarks/start.py $(SCALE) --output benchmarks/START.md
 
 docs: $(BIN)/.docs   ## Build the documentation, warnings as errors
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
@@ -60,6 +64,15 @@ engine:
 	      buildah podman netavark runc debootstrap >/dev/null; } || \
 	  { echo 'make image-test: as root, with Debian packages buildah, debootstrap, netavark, podman, runc'; \
 	    exit 1; }
+
+slurm:
+	@test "$$(id -u)" = 0 || { echo 'make slurm-test: needs root, as whom slurmd runs'; exit 1; }
+	@PATH=$$PATH:/usr/sbin; command -v slurmctld >/dev/null && command -v slurmd >/dev/null && \
+	  command -v munged >/dev/null || \
+	  { apt-get -qq update && \
+	    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+	      slurm-wlm munge >/dev/null; } || \
+	  { echo 'make slurm-test: install Debian packages slurm-wlm and munge'; exit 1; }
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -7,14 +7,13 @@ found in the time that listing one folder takes.
 from __future__ import annotations
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .entity import is_label
+from . import listing
 from .errors import BIDSError, InputError, SelectionError, UsageError
 
 __all__ = [
@@ -280,11 +279,11 @@ def sessions(
     SelectionError
         If a label that was asked for is not there, or nothing is left.
     """
-    names = (path.name.removeprefix('sub-') for path in root.glob('sub-*') if path.is_dir())
-    there = {name for name in names if is_label(name)}
+    there = listing.subjects(root, subjects)
     absent = sorted(set(subjects) - there)
     if absent:
-        msg = f'no sub-{", sub-".join(absent)} in {root}; it has {_some(there)}'
+        has = _some(listing.subjects(root))
+        msg = f'no sub-{", sub-".join(absent)} in {root}; it has {has}'
         raise SelectionError(msg)
     grouped: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for image in _t1w(root, subjects or there, session_labels, filters or {}):
@@ -314,7 +313,9 @@ def _t1w(
 ) -> list[Any]:
     from bids.layout import Query
 
-    layout = _layout(root, subjects, session_labels, 'T1w')
+    from .layout import layout
+
+    index = layout(root, subjects, session_labels, 'T1w')
     special = {None: Query.NONE, '*': Query.ANY}
     chosen = {
         key: special.get(value, value) if not isinstance(value, list) else value
@@ -327,28 +328,7 @@ def _t1w(
             )
         chosen['session'] = sorted(session_labels)
     query = {'suffix': 'T1w', 'extension': ['.nii', '.nii.gz'], 'scope': 'raw'} | chosen
-    return list(layout.get(**query))
-
-
-def _layout(
-    root: Path,
-    subjects: Collection[str],
-    session_labels: Collection[str],
-    suffixes: str,
-    *,
-    metadata: bool = False,
-) -> Any:
-    """An index of some images alone, and of what JSON files say of them if that is wanted."""
-    from bids.layout import BIDSLayout, BIDSLayoutIndexer
-
-    # pybids walks what is not ignored: leave it the way to these images alone.
-    subject = '|'.join(map(re.escape, sorted(subjects)))
-    session = '|'.join(map(re.escape, sorted(session_labels))) or r'[^/]+'
-    files = rf'[^/]*({suffixes})\.({"json|" if metadata else ""}nii(\.gz)?)'
-    way = rf'sub-({subject})(/ses-({session}))?(/anat)?(/{files})?'
-    elsewhere = re.compile(rf'^/(?!({way}|{files}|dataset_description\.json)$)')
-    indexer = BIDSLayoutIndexer(validate=False, index_metadata=metadata, ignore=[elsewhere])
-    return BIDSLayout(root, validate=False, indexer=indexer)
+    return list(index.get(**query))
 
 
 def with_second(root: Path, found: Sequence[Session]) -> list[Session]:
@@ -363,13 +343,13 @@ def with_second(root: Path, found: Sequence[Session]) -> list[Session]:
     -------
     list of Session
     """
-    from bids.layout import BIDSLayout
+    from .layout import layout
 
     subjects = {one.subject for one in found}
     try:
-        layout: BIDSLayout = _layout(root, subjects, (), 'T1w|T2w|FLAIR', metadata=True)
-        images = layout.get(suffix=['T2w', 'FLAIR'], extension=['.nii', '.nii.gz'])
-        strengths = [_strength(layout, session) for session in found]
+        index = layout(root, subjects, (), 'T1w|T2w|FLAIR', metadata=True)
+        images = index.get(suffix=['T2w', 'FLAIR'], extension=['.nii', '.nii.gz'])
+        strengths = [_strength(index, session) for session in found]
     except (OSError, ValueError) as error:
         raise InputError(f'{root}: a JSON file cannot be read: {error}') from None
     grouped: dict[tuple[str, str, str], list[Path]] = defaultdict(list)

@@ -15,8 +15,8 @@ What is held and used depends on the component:
 =============  =============================  =============================
 component      held                           used
 =============  =============================  =============================
-``cpu``        cores reserved                 CPU seconds
-``rest``       cores reserved                 CPU seconds
+``cpu``        cores reserved (or its job's)  CPU seconds
+``rest``       cores reserved (or its job's)  CPU seconds
 ``dram``       memory reserved (or cores)     CPU seconds
 ``gpu:…``      processes that hold it         seconds of its multiprocessors
 =============  =============================  =============================
@@ -263,10 +263,7 @@ def _by_cpu(
     used = sum(one.cpu_seconds for one in stakes) + overhead_seconds
     # Where the host's CPU seconds are not known, nobody's part of them is.
     busy = math.inf if window.host_cpu_seconds is None else max(window.host_cpu_seconds, used)
-    reserved = [
-        _reserved(timeline, one.node, reading.component) * one.seconds / window.seconds
-        for one in stakes
-    ]
+    reserved = _kept(timeline, window, reading.component, stakes)
     whole = max(1.0, sum(reserved))
     parts: list[_Part | None] = [
         _Part(kept / whole, one.cpu_seconds / busy if busy else 0.0, one.seconds / window.seconds)
@@ -275,12 +272,28 @@ def _by_cpu(
     return parts, overhead_seconds / busy if busy else 0.0
 
 
-def _reserved(timeline: Entry, node: Entry, component: str) -> float:
-    """The fraction of the host that was kept for a node."""
-    memory = node.host_memory_gb or timeline.host_memory_gb
-    if component == 'dram' and memory and node.reserved_memory_gb is not None:
-        return node.reserved_memory_gb / memory
-    return node.reserved_cores / timeline.host_cores
+def _kept(timeline: Entry, window: Window, component: str, stakes: Sequence[Stake]) -> list[float]:
+    """The fraction of the host that was kept for each node.
+
+    A job of a batch system keeps its cores from others whether its nodes reserve them or
+    not, so that its nodes bear all of them, each by what it reserves.
+    """
+    overlaps = [one.seconds / window.seconds for one in stakes]
+    cores: dict[str, float] = {}
+    for one, overlap in zip(stakes, overlaps, strict=True):
+        mine = one.node.reserved_cores * overlap
+        cores[one.node.job] = cores.get(one.node.job, 0.0) + mine
+    kept = []
+    for one, overlap in zip(stakes, overlaps, strict=True):
+        node, memory = one.node, one.node.host_memory_gb or timeline.host_memory_gb
+        mine, whole = node.reserved_cores * overlap, cores[node.job]
+        if component == 'dram' and memory and node.reserved_memory_gb is not None:
+            kept.append(node.reserved_memory_gb / memory * overlap)
+        elif node.job_cores and whole > 0:
+            kept.append(mine / whole * max(whole, node.job_cores) / timeline.host_cores)
+        else:
+            kept.append(mine / timeline.host_cores)
+    return kept
 
 
 def holds(window: Window, index: int, component: str, stakes: Sequence[Stake]) -> list[float]:

@@ -231,6 +231,10 @@ class Entry(NamedTuple):
         Sub-stages, in order of time.
     commands : tuple of Command
         Programs that it ran, in order of time.
+    job : str
+        Of the batch system, such as ``slurm:123_4``; empty outside any.
+    job_cores : int or None
+        Cores that the job was given on this host; None where it is not said.
     """
 
     entry_id: str
@@ -259,6 +263,8 @@ class Entry(NamedTuple):
     suspended_seconds: float = 0.0
     parts: tuple[Part, ...] = ()
     commands: tuple[Command, ...] = ()
+    job: str = ''
+    job_cores: int | None = None
 
     @property
     def start(self) -> float | None:
@@ -272,12 +278,13 @@ _WORDS = {
     'tier': get_args(Tier),
     'scope': get_args(Scope),
 }
-_TEXTS = {*_WORDS, 'boot_id', 'component', 'entry_id', 'error', 'host', 'interface', 'method'}
-_TEXTS |= {'name', 'node', 'run_id', 'session', 'stage', 'started', 'subject'}
+_TEXTS = {*_WORDS, 'boot_id', 'component', 'entry_id', 'error', 'host', 'interface', 'job'}
+_TEXTS |= {'method', 'name', 'node', 'run_id', 'session', 'stage', 'started', 'subject'}
 _MAY_BE_NONE = {
     'host_cpu_seconds',
     'host_memory_gb',
     'idle_watts',
+    'job_cores',
     'joules',
     'own_seconds',
     'peak_memory_gb',

@@ -32,7 +32,7 @@ __all__ = [
     'window_line',
 ]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Version of the lines on disk; raised whenever a field changes its meaning or
 may be new. All earlier versions are read."""
 

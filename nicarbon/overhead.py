@@ -42,8 +42,8 @@ def descendants(
 ) -> list[list[Stake]]:
     """Nodes whose processes may be those of their run's program, per window.
 
-    One that used more CPU seconds than the run shows in the same windows was started by
-    something else, such as a batch system: the run's seconds do not hold its own.
+    One of another job was started by a batch system, and one that used more CPU seconds than
+    the run shows in the same windows by something else: the run's seconds do not hold its own.
 
     Parameters
     ----------
@@ -56,6 +56,13 @@ def descendants(
     """
     own: dict[str, float] = {}
     most: dict[str, float] = {}
+    jobs = {one.node.run_id: one.node.job for beside in runs for one in beside}
+    elsewhere = {
+        one.node.entry_id
+        for inside in nodes
+        for one in inside
+        if one.node.job != jobs.get(one.node.run_id, one.node.job)
+    }
     for beside, inside in zip(runs, nodes, strict=True):
         whole = {one.node.run_id: one.cpu_seconds for one in beside}
         for one in inside:
@@ -64,6 +71,7 @@ def descendants(
                 own[name] = own.get(name, 0.0) + one.cpu_seconds
                 most[name] = most.get(name, 0.0) + whole[one.node.run_id]
     apart = {name for name, seconds in own.items() if seconds > 1.2 * most[name] + SLACK}
+    apart |= elsewhere
     return [[one for one in inside if one.node.entry_id not in apart] for inside in nodes]
 
 

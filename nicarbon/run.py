@@ -22,6 +22,7 @@ from .checkpoint import tidy
 from .cputime import TreeClock
 from .entry import Command, Entry, Part
 from .errors import UsageError, warn_once
+from .job import job_of
 from .sampler import FIRST_GLANCE_SECONDS
 from .watch import Label, Watch, process_name, unmeasured
 
@@ -59,8 +60,10 @@ _parents: set[tuple[str, str]] = set()
 
 
 def new_run_id() -> str:
-    """A name for a run, sorted by time: ``20261123-190312_5f0c…``."""
-    return f'{datetime.now(timezone.utc):%Y%m%d-%H%M%S}_{uuid.uuid4()}'
+    """A name for a run, sorted by time: ``20261123-190312_5f0c…``; with its job, if it is one."""
+    job = job_of(os.environ)
+    words = [f'{datetime.now(timezone.utc):%Y%m%d-%H%M%S}', *([job.slug] if job else [])]
+    return '_'.join([*words, str(uuid.uuid4())])
 
 
 class Recording:

@@ -29,6 +29,7 @@ from .cputime import TreeClock, process_start
 from .entry import Command, Entry, Kind, Outcome, Part, Reading, Window, check_values
 from .errors import warn_once
 from .host import Host, boot_id, busy_seconds, slept_seconds
+from .job import job_of
 from .meters import Meter, Moment, Seen
 from .series import MAX_WINDOWS, merge_pairs, summed
 
@@ -404,6 +405,7 @@ def unmeasured(
     -------
     Entry
     """
+    job = job_of(os.environ)
     return Entry(
         entry_id=entry_id,
         kind=label.kind,
@@ -427,6 +429,8 @@ def unmeasured(
         windows=(),
         outcome=outcome,
         host_memory_gb=host.memory_gb,
+        job=job.name if job else '',
+        job_cores=job.cores if job else None,
     )
 
 

@@ -41,6 +41,9 @@ FIELDS_OF_VERSION[3] = FIELDS_OF_VERSION[2] | {
     'Command': 'name start seconds user_seconds system_seconds peak_memory_gb',
     'Entry': FIELDS_OF_VERSION[2]['Entry'] + ' commands',
 }
+FIELDS_OF_VERSION[4] = FIELDS_OF_VERSION[3] | {
+    'Entry': FIELDS_OF_VERSION[3]['Entry'] + ' job job_cores',
+}
 
 
 EMPTY = Entry(
@@ -79,7 +82,7 @@ def test_commands_that_are_written_are_read(told: list[Command]) -> None:
     assert ledger.from_line(ledger.to_line(entry)) == entry
 
 
-@pytest.mark.parametrize('version', [1, 2])
+@pytest.mark.parametrize('version', [1, 2, 3])
 def test_lines_of_earlier_versions_are_read(tmp_path: Path, make_entry, version: int) -> None:
     entry = make_entry((Window(1.0, 2.0, 0.5, 1.0, (3.0,)),))
     record = json.loads(ledger.to_line(entry)) | {'v': version}

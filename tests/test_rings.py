@@ -14,7 +14,7 @@ VALUES |= {'overhead', 'complete', 'split', 'share', 'account', 'summary', 'prog
 VALUES |= {'complexity'}
 VALUES |= {'gpu', 'line', 'phases', 'pieces', 'sights', 'spread'}
 SEEING = {'checkpoint', 'sampler', 'entry', 'series', 'errors', 'ledger', 'host', 'meters'}
-SEEING |= {'cputime'}
+SEEING |= {'cputime', 'job'}
 SEEING |= {'watch'}
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -44,6 +44,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     'cputime': {'kernel'},
     'cgroup': {'cputime', 'errors'},
     'sampler': set(),
+    'job': set(),
+    'slurm': {'entity', 'errors', 'entry'},
     'watch': SEEING,
     'run': SEEING,
     'aware': {'entity', 'errors', 'run', 'watch'},
@@ -117,7 +119,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     'findings': {'account', 'cohort', 'columns', 'summary', 'sums', 'waste'},
     'advice': {'account', 'quantity', 'scenario', 'spread', 'stage', 'summary', 'waste'},
     'grids': {'errors', 'account'},
-    'bids': {'entity', 'entry', 'errors', 'stage', 'account'},
+    'layout': set(),
+    'listing': {'entity'},
+    'bids': {'entity', 'entry', 'errors', 'layout', 'listing', 'stage', 'account'},
     'scenario': {'account', 'complexity', 'errors', 'quantity', 'summary'},
     'phases': {'account', 'gpu', 'line', 'share', 'split'},
     'trends': {'complexity', 'errors'},
@@ -145,7 +149,7 @@ ALONE: dict[str, set[str]] = {
     'psutil': {'meters', 'cputime', 'cli'},
     'pynvml': {'meters'},
     'codecarbon': {'exports', 'grids', 'processor', 'rivals'},
-    'bids': {'bids'},
+    'bids': {'bids', 'layout'},
     'jinja2': {'report'},
     'SimpleITK': {'anatomy', 'demo'},
     'dipy': {'anatomy'},

@@ -734,3 +734,55 @@ def test_a_long_series_is_as_fine_at_its_beginning_as_at_its_end(
     if len(edges) < 128:
         crossed = [e for e in edges for w in series if w.start < e < w.stop - 1e-9]
         assert crossed == []
+
+
+def _job(node: Entry, cores: int, name: str = 'slurm:1') -> Entry:
+    return replace(node, job=name, job_cores=cores)
+
+
+def test_the_nodes_of_a_job_bear_the_idle_power_of_all_its_cores() -> None:
+    run = entry('run', [Window(0, 10, 0, 10, (100,))], 0)
+    whole, half = Window(0, 10, 0, 10, (100,)), Window(0, 5, 0, 5, (50,))
+    alone = _job(entry('node', [whole]), 3)
+    assert share([run, alone]).shares[0].joules['reserved'] == pytest.approx(20 * 3 / 4)
+    two = [_job(entry('node', [whole], cores, number), 3) for number, cores in ((1, 2), (2, 0.5))]
+    shares = share([run, *two]).shares
+    assert [one.joules['reserved'] for one in shares] == pytest.approx([12.0, 3.0])
+    # What a job was given is the least: who takes more of the host bears more.
+    more = _job(entry('node', [whole], 2), 1)
+    assert share([run, more]).shares[0].joules['reserved'] == pytest.approx(20 * 2 / 4)
+    # Where none of its nodes runs, nobody is charged.
+    early = _job(entry('node', [half]), 2)
+    sharing = share([run, early])
+    assert sharing.shares[0].joules['reserved'] == pytest.approx(10 * 2 / 4)
+    assert sharing.balances[0].unattributed_joules == pytest.approx(100 - 5)
+
+
+def test_another_job_on_the_host_bears_its_own() -> None:
+    run = entry('run', [Window(0, 10, 0, 10, (100,))], 0)
+    whole = Window(0, 10, 0, 10, (100,))
+    mine = _job(entry('node', [whole], number=1), 3, 'slurm:1_1')
+    other = _job(entry('node', [whole], number=2), 1, 'slurm:1_2')
+    charged = [one.joules['reserved'] for one in share([run, mine, other]).shares]
+    assert charged == pytest.approx([15.0, 5.0])
+
+
+@given(hosts(), st.integers(1, 8))
+def test_jobs_conserve(case: tuple[Entry, list[Entry]], cores: int) -> None:
+    run, nodes = case
+    jobs = [_job(node, cores, f'slurm:{number % 2}') for number, node in enumerate(nodes)]
+    sharing = share([run, *jobs])
+    (balance,) = sharing.balances
+    parts = balance.nodes_joules + balance.overhead_joules + balance.unattributed_joules
+    assert parts == pytest.approx(balance.host_joules)
+    assert balance.unattributed_joules >= -1e-9 * max(balance.host_joules, 1.0)
+
+
+def test_nodes_of_other_jobs_take_nothing_from_the_overhead() -> None:
+    run = entry('run', [Window(0, 10, 5, 10, (120,))], 0)
+    node = entry('node', [Window(0, 10, 4, 10, (120,))])
+    assert share([run, node]).balances[0].overhead_joules == pytest.approx(100 * 1 / 10)
+    job = _job(node, 1)
+    assert share([run, job]).balances[0].overhead_joules == pytest.approx(100 * 5 / 10)
+    inside = [_job(run, 1), job]
+    assert share(inside).balances[0].overhead_joules == pytest.approx(100 * 1 / 10)

@@ -34,6 +34,7 @@ other commands:
   nicarbon estimate --scans N | --dataset NAME         what many scans would take
   nicarbon export OUT_DIR --format FORMAT              BoAmps, CodeCarbon, WfFormat
   nicarbon read PATH ... -o OUT_DIR                    what logs of others came to
+  nicarbon slurm BIDS_DIR OUT_DIR participant          jobs of a cluster
   nicarbon doctor [--json]                             what can be measured here
   nicarbon calibrate                                   measure idle and peak power
 each with --help. In your own Nipype workflows: nicarbon.carbon_aware and
@@ -65,6 +66,7 @@ def run(argv: Sequence[str]) -> int:
         'exec': _exec,
         'export': _export,
         'read': _read,
+        'slurm': _slurm,
     }
     if argv and argv[0] in commands:
         return commands[argv[0]](argv[1:])
@@ -195,6 +197,12 @@ def _benchmark(argv: Sequence[str]) -> int:
 
 def _read(argv: Sequence[str]) -> int:
     from .read import command
+
+    return command(argv)
+
+
+def _slurm(argv: Sequence[str]) -> int:
+    from .slurm import command
 
     return command(argv)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,14 @@ def _last_config(out_dir: Path) -> tuple[str, Mapping[str, Any]]:
 
 def _configs(out_dir: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Those of all runs, the newest first."""
-    for path in sorted(out_dir.glob('logs/*/config.toml'), reverse=True):
+    # Names alone: each task of an array asks, and there may be 50,000 runs.
+    try:
+        names = sorted(os.listdir(out_dir / 'logs'), reverse=True)
+    except OSError:
+        return
+    for name in names:
         try:
-            yield path.parent.name, read_toml(path)
+            yield name, read_toml(out_dir / 'logs' / name / 'config.toml')
         except (OSError, ValueError):
             continue
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,14 @@ from ..aware import CarbonNode
 from ..errors import StorageError
 from ..run import Recording, add_cached
 from ..watch import Label
-from .pool import Pool, end_workers
+from .plugin import LOCAL_PLUGIN, runner, stop
+from .plugin import read as read_plugin
 
 __all__ = ['run']
+
+ELSEWHERE = {'poll_sleep_duration': '2', 'job_finished_timeout': '30'}
+"""Seconds between questions to a batch system about each job, and for which a result may take
+to be seen through a shared file system."""
 
 
 def run(plan: Any, recording: Recording, screen: Any) -> Sequence[str]:
@@ -41,9 +44,8 @@ def run(plan: Any, recording: Recording, screen: Any) -> Sequence[str]:
     if not left:
         return []
     workflow = _workflow(plan, left)
-    os.environ.update(plan.pipeline.environment())
-    log = None if plan.options.verbose else plan.log_dir / 'workers.log'
-    _start_workers(plan.pipeline.preload, log)
+    file = plan.options.use_plugin
+    plugin = read_plugin(file) if file else LOCAL_PLUGIN
     told = _Told(screen)
     arguments = {
         'n_procs': plan.n_procs,
@@ -52,9 +54,12 @@ def run(plan: Any, recording: Recording, screen: Any) -> Sequence[str]:
         'n_gpu_procs': plan.options.gpu_procs * plan.options.omp_nthreads,
         'mp_context': 'forkserver',
     }
-    pool = Pool(arguments, told)
+    nodes = workflow._get_all_nodes()  # noqa: SLF001 - Nipype has no other way
+    running = runner(plugin, arguments, told, nodes)
+    if not plugin.is_local:
+        workflow.config['execution'] |= ELSEWHERE
     try:
-        workflow.run(plugin=pool)
+        workflow.run(plugin=running)
     except RuntimeError as error:
         # Nipype raises when it is through, if any node failed: that is told below.
         if not told.failed:
@@ -62,15 +67,13 @@ def run(plan: Any, recording: Recording, screen: Any) -> Sequence[str]:
         logging.getLogger('nipype').error('%s', error)  # noqa: TRY400 - crash files have more
     except OSError as error:
         # Nipype could not write a crash file or a result, most likely on a full disk.
-        pool.stopping = True
-        end_workers()
+        stop(running)
         raise StorageError(
             f'{error.filename or plan.log_dir}: {error.strerror}; what was measured is in the '
             'ledger; make room, and the same command resumes'
         ) from error
     except BaseException:
-        pool.stopping = True
-        end_workers()
+        stop(running)
         raise
     return _failures(told.failed, recording.ledger)
 
@@ -136,31 +139,6 @@ def _failures(failed: Mapping[str, Label], folder: Path) -> list[str]:
         + (reasons.get(name) or 'its worker died or it could not start; see the crash report')
         for name, label in failed.items()
     ]
-
-
-def _start_workers(preload: str, log: Path | None) -> None:
-    """Start the server that forks the workers; what they print goes to a file.
-
-    Forking this process, which has a watching thread and library thread pools,
-    could deadlock the workers. They inherit the server's standard streams.
-    """
-    from multiprocessing import forkserver, set_forkserver_preload
-
-    set_forkserver_preload([preload])
-    if log is None:
-        forkserver.ensure_running()
-        return
-    sys.stdout.flush()
-    saved = os.dup(1), os.dup(2)
-    with log.open('ab') as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-        try:
-            forkserver.ensure_running()
-        finally:
-            for number, copy in enumerate(saved, 1):
-                os.dup2(copy, number)
-                os.close(copy)
 
 
 def _quiet_nipype(log_dir: Path, verbose: int) -> None:

@@ -288,6 +288,14 @@ class Options:
         default=False,
         of=switch,
     )
+    use_plugin: Path | None = _option(
+        '--use-plugin',
+        group=HOW,
+        help='file (YAML or TOML) with "plugin" and "plugin_args" of Nipype: SLURM, SGE or PBS, '
+        'under which each stage is a job; by default processes of this host',
+        of=Path,
+        metavar='FILE',
+    )
     grid: str | None = _option(
         '--grid',
         group=CARBON,

@@ -15,6 +15,7 @@ import tomli_w
 from .. import bids
 from ..container import container
 from ..errors import OutputError, StorageError, UsageError
+from ..job import job_of
 from ..limits import usable_bytes, usable_cores
 from ..stage import Stage, with_parts
 from .assumed import Assumed
@@ -46,13 +47,15 @@ class _Plan:
 
     @property
     def n_procs(self) -> int:
-        """Cores to use: those that this process may, if nothing else is said."""
-        return self.options.nprocs or usable_cores()
+        """Cores to use: those that this process and its job may, if nothing else is said."""
+        job, allowed = job_of(os.environ), usable_cores()
+        return self.options.nprocs or min(allowed, (job and job.cores) or allowed)
 
     @property
     def memory_gb(self) -> float:
         """Memory to use, in GB."""
-        return self.options.mem or 0.9 * usable_bytes() / 1e9
+        job, allowed = job_of(os.environ), usable_bytes() / 1e9
+        return self.options.mem or 0.9 * min(allowed, (job and job.memory_gb) or allowed)
 
     @property
     def work(self) -> dict[bids.Session, tuple[Stage, ...]]:
@@ -122,6 +125,10 @@ def _plan(bids_dir: Path, out_dir: Path, chosen: Chosen) -> _Plan:
     who = tuple(found), tuple(without)
     plan = _Plan(bids_dir, out_dir, work_dir, *who, chosen, pipeline, new_run_id())
     _require_resources(plan)
+    if options.use_plugin:
+        from .plugin import read
+
+        read(options.use_plugin)  # So that it is refused before any work starts.
     return plan
 
 
@@ -202,7 +209,6 @@ def _versions(pipeline: Pipeline) -> dict[str, str]:
 def _run(plan: _Plan, screen: Any) -> int:
     """Run the workflow inside a recording, and write what was measured."""
     from ..run import recording
-    from . import engine, outputs
 
     screen.start(plan.sessions, plan.steps, plan.log_dir)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -210,17 +216,40 @@ def _run(plan: _Plan, screen: Any) -> int:
     subjects = {session.subject for session in plan.sessions}
     try:
         with recording(plan.out_dir, run_id=plan.run_id) as run:
+            _start_workers(plan)
+            from . import engine  # It imports Nipype, and so do they, side by side.
+
             failures = engine.run(plan, run, screen)
     except (KeyboardInterrupt, SystemExit) as ended:
+        from . import outputs
+
         screen.interrupted(plan.out_dir, plan.work_dir)
         outputs.write(plan.out_dir, plan.chosen, subjects)
         code = ended.code if isinstance(ended, SystemExit) else 128 + signal.SIGINT
         raise SystemExit(code) from None
+    from . import outputs
+
     screen.failed(failures, plan.log_dir)
     written = outputs.write(plan.out_dir, plan.chosen, subjects)
     screen.stages(written.total, written.kinds)
     screen.pages(written.pages)
     return 1 if failures else 0
+
+
+def _start_workers(plan: _Plan) -> None:
+    """Tell the environment, and start the server of workers if any will be wanted."""
+    os.environ.update(plan.pipeline.environment())
+    if plan.options.use_plugin:
+        from .plugin import read
+
+        if not read(plan.options.use_plugin).is_local:
+            return
+    if len(plan.pipeline.reused(plan.out_dir, plan.sessions)) < len(plan.sessions):
+        from .workers import start
+
+        start(
+            plan.pipeline.preload, None if plan.options.verbose else plan.log_dir / 'workers.log'
+        )
 
 
 def _interrupt(number: int, _frame: object) -> NoReturn:

@@ -1,0 +1,162 @@
+"""How starting one participant grows with its dataset, beside indexes of the whole.
+
+``python benchmarks/start.py 1000 10000 50000`` makes datasets of that many subjects, and
+measures, each in a process of its own: how long nicarbon takes to find one of them and to
+begin its first node; ``BIDSLayout`` over all; ``bids2table`` over all, where its Python is
+named (``--bids2table PYTHON``, an environment in which it is installed).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from report import Row, Table, floors, machine
+
+sys.path.insert(0, str(Path(__file__).parents[1] / 'tests'))
+
+FIND = 'import sys; from pathlib import Path; from nicarbon import bids\n'
+FIND += 'bids.sessions(Path(sys.argv[1]), {sys.argv[2]})'
+LAYOUT = 'import sys; from bids import BIDSLayout, BIDSLayoutIndexer\n'
+LAYOUT += 'i = BIDSLayoutIndexer(validate=False, index_metadata=False)\n'
+LAYOUT += 'l = BIDSLayout(sys.argv[1], validate=False, indexer=i)\n'
+LAYOUT += 'print(len(l.get(suffix="T1w", extension=".nii.gz")))'
+TABLE = 'import sys, bids2table as b\n'
+TABLE += 't = b.index_dataset(sys.argv[1])\n'
+TABLE += 'print(sum(1 for s, e in zip(t["suffix"].to_pylist(), t["ext"].to_pylist()) '
+TABLE += 'if s == "T1w" and e == ".nii.gz"))'
+
+STARTS = 3
+"""The median of so many."""
+
+
+class Cost(NamedTuple):
+    """Wall seconds and the largest resident set of a process, in MB."""
+
+    seconds: float
+    memory: float
+    said: str = ''
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('subjects', type=int, nargs='*', default=[1000, 10_000, 50_000])
+    parser.add_argument('--bids2table', metavar='PYTHON', help='where bids2table is installed')
+    parser.add_argument('--output', type=Path, help='where to write the table (nowhere)')
+    asked = parser.parse_args()
+    table = started(asked.subjects, asked.bids2table)
+    print(f'\n{table.markdown()}\n{floors([table])}')
+    if asked.output:
+        head = f'# Start\n\nMade by `benchmarks/start.py` on this: {machine()}.\n'
+        asked.output.write_text('\n'.join([head, floors([table]), table.markdown()]))
+    return 0
+
+
+def started(subjects: Sequence[int], bids2table: str | None) -> Table:
+    """Time and memory by number of subjects."""
+    table = Table(
+        'To the first node of one participant',
+        ('subjects', 'first node, s', 'memory, MB', 'found, s', 'memory, MB',
+         'BIDSLayout, s', 'memory, MB', 'bids2table, s', 'memory, MB'),
+        note='*first node*: from the start of `nicarbon BIDS_DIR OUT_DIR participant '
+        f'--participant-label` to that of its first node, the median of {STARTS}; *found*: a '
+        'Python that imports nicarbon and pybids and finds the T1w image of one subject; '
+        '`BIDSLayout` (without metadata) and `bids2table`: a Python that indexes all of the '
+        'dataset, of which each subject has a T1w image and its JSON file, once.',
+    )  # fmt: skip
+    first: list[float] = []
+    for count in subjects:
+        with tempfile.TemporaryDirectory() as folder:
+            root = dataset(Path(folder) / 'bids', count)
+            label = f'{count // 2:06d}'
+            node = first_node(root, label, Path(folder))
+            found = median(
+                [call([sys.executable, '-c', FIND, root, label]) for _ in range(STARTS)]
+            )
+            layout = call([sys.executable, '-c', LAYOUT, root])
+            tabled = call([bids2table, '-c', TABLE, root]) if bids2table else None
+            for one in (layout, tabled):
+                assert one is None or int(one.said) == count, one
+        first.append(node.seconds)
+        costs = [node, found, layout, tabled]
+        cells = [cell for one in costs for cell in _cells(one)]
+        table.rows.append(Row((f'{count:,}', *cells)))
+        print(table.rows[-1].cells, flush=True)
+    table.floor(f'first node, {max(subjects):,} subjects', first[-1], 3, 's')
+    if len(first) > 1:
+        name = f'its growth from {subjects[0]:,} to {subjects[-1]:,} subjects'
+        table.floor(name, first[-1] - first[0], 0.5, 's')
+    return table
+
+
+def _cells(cost: Cost | None) -> tuple[str, str]:
+    return ('not run', '') if cost is None else (f'{cost.seconds:.2f}', f'{cost.memory:.0f}')
+
+
+def dataset(root: Path, count: int) -> Path:
+    """A dataset of many subjects; one of them has an image."""
+    from laboratory import add_image, make_dataset
+
+    root.mkdir(parents=True)
+    make_dataset(root, ())
+    for number in range(1, count + 1):
+        folder = f'{root}/sub-{number:06d}/anat'
+        os.makedirs(folder)
+        for ending in ('nii.gz', 'json'):
+            Path(f'{folder}/sub-{number:06d}_T1w.{ending}').write_text('')
+    label = f'{count // 2:06d}'
+    add_image(root / f'sub-{label}/anat/sub-{label}_T1w.nii.gz')
+    (root / f'sub-{label}/anat/sub-{label}_T1w.json').write_text('{}')
+    return root
+
+
+def first_node(root: Path, label: str, folder: Path) -> Cost:
+    """Through the installed command, with the stand-in for FreeSurfer."""
+    import freesurfer_stand_in as stand_in
+
+    from nicarbon import ledger
+
+    env = {**stand_in.install(folder / 'home'), **stand_in.work(folder)}
+    program = str(Path(sys.executable).with_name('nicarbon'))
+    costs = []
+    for number in range(STARTS):
+        out = folder / f'out-{number}'
+        words = [program, root, out, 'participant', '--participant-label', label, '-w',
+                 folder / f'work-{number}', '--pipeline', 'freesurfer', '--stages', 'input']  # fmt: skip
+        begin = time.time()
+        whole = call(words, env)
+        entries, _ = ledger.read(*ledger.folders(out))
+        node = min(datetime.fromisoformat(e.started) for e in entries if e.kind == 'node')
+        costs.append(whole._replace(seconds=node.timestamp() - begin))
+        shutil.rmtree(out)
+    return median(costs)
+
+
+def median(costs: Sequence[Cost]) -> Cost:
+    return sorted(costs)[len(costs) // 2]
+
+
+def call(words: Sequence[object], env: Mapping[str, str] | None = None) -> Cost:
+    """Run a program to its end."""
+    begin = time.monotonic()
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen([str(word) for word in words], env=env, stdout=said)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        text = said.read().decode()
+    assert process.returncode == 0, text
+    return Cost(time.monotonic() - begin, usage.ru_maxrss / 1024, text)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,102 @@
+"""The job of a batch system that this process is part of, as its environment says.
+
+Nothing is asked of the batch system: jobs run on hosts that may not reach it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+__all__ = ['Job', 'job_of']
+
+MEBIBYTE_GB = 1024**2 / 1e9
+"""SLURM's unit of memory, in GB."""
+
+
+class Job(NamedTuple):
+    """One job.
+
+    Parameters
+    ----------
+    name : str
+        ``slurm:123``, or ``slurm:123_4`` for task 4 of array 123.
+    cores : int or None
+        Cores that it was given on this host; None where it is not said.
+    memory_gb : float or None
+        Memory that it was given on this host, in GB; None where it is not said, which may
+        mean all there is.
+
+    Examples
+    --------
+    >>> Job('slurm:123_4').slug
+    'slurm-123_4'
+    """
+
+    name: str
+    cores: int | None = None
+    memory_gb: float | None = None
+
+    @property
+    def slug(self) -> str:
+        """The name as it may stand in the name of a folder."""
+        return re.sub(r'[^\w.]+', '-', self.name)
+
+
+def job_of(environ: Mapping[str, str]) -> Job | None:
+    """The job that an environment belongs to.
+
+    Parameters
+    ----------
+    environ : mapping
+
+    Returns
+    -------
+    Job or None
+        None outside any job. Of SGE and PBS it knows names and slots alone.
+
+    Examples
+    --------
+    >>> job_of({'SLURM_JOB_ID': '125', 'SLURM_ARRAY_JOB_ID': '123', 'SLURM_ARRAY_TASK_ID': '4',
+    ...         'SLURM_CPUS_PER_TASK': '8', 'SLURM_MEM_PER_NODE': '4096'})
+    Job(name='slurm:123_4', cores=8, memory_gb=4.294967296)
+    >>> job_of({'JOB_ID': '7', 'SGE_TASK_ID': 'undefined', 'SGE_CELL': 'default', 'NSLOTS': '2'})
+    Job(name='sge:7', cores=2, memory_gb=None)
+    >>> job_of({'PBS_JOBID': '9[3].server', 'NCPUS': '4'}).name
+    'pbs:9_3'
+    >>> job_of({'JOB_ID': '7'}) is None
+    True
+    """
+    if environ.get('SLURM_JOB_ID', '').isdigit():
+        return _slurm(environ)
+    if environ.get('PBS_JOBID'):
+        number = environ['PBS_JOBID'].partition('.')[0]
+        return Job(f'pbs:{number.replace("[", "_").rstrip("]")}', _count(environ.get('NCPUS')))
+    if environ.get('JOB_ID', '').isdigit() and ('SGE_CELL' in environ or 'SGE_ROOT' in environ):
+        return Job(
+            f'sge:{_numbered(environ["JOB_ID"], environ.get("SGE_TASK_ID", ""))}',
+            _count(environ.get('NSLOTS')),
+        )
+    return None
+
+
+def _slurm(environ: Mapping[str, str]) -> Job:
+    job = environ['SLURM_JOB_ID']
+    name = _numbered(
+        environ.get('SLURM_ARRAY_JOB_ID', job), environ.get('SLURM_ARRAY_TASK_ID', '')
+    )
+    # Without --cpus-per-task the former is not set; the latter counts what the job has here.
+    cores = _count(environ.get('SLURM_CPUS_PER_TASK')) or _count(environ.get('SLURM_CPUS_ON_NODE'))
+    per_core = _count(environ.get('SLURM_MEM_PER_CPU'))
+    mebibytes = _count(environ.get('SLURM_MEM_PER_NODE')) or (per_core or 0) * (cores or 0)
+    return Job(f'slurm:{name}', cores, mebibytes * MEBIBYTE_GB if mebibytes else None)
+
+
+def _numbered(job: str, task: str) -> str:
+    return f'{job}_{task}' if task.isdigit() else job
+
+
+def _count(text: str | None) -> int | None:
+    """A number above zero; SLURM's 0 of memory is all there is."""
+    return int(text) if text and text.isdigit() and int(text) else None

@@ -1,0 +1,215 @@
+"""A SLURM of its own, on loopback: munged, slurmctld and two slurmd, in a folder.
+
+Needs Debian's ``slurm-wlm`` and ``munge`` (SLURM 22.05 there is built so that several slurmd
+may run on one machine), and root, because slurmd starts jobs as their users. Nothing of a
+SLURM that the machine may have is read or touched.
+
+Each slurmd has a host name of its own (a UTS namespace), so that its jobs believe to be on
+different hosts.
+
+Not true of it: both are one kernel, so that each host sees the work and the energy of the
+other as its own; there is no cgroup (``proctrack/linuxproc``, ``task/none``), so that nothing
+holds a job to its cores; there is no accounting database, so that ``sacct`` knows nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+DAEMONS = ('munged', 'slurmctld', 'slurmd')
+NODES = ('here1', 'here2')
+
+CONFIGURATION = """\
+ClusterName=loopback
+SlurmctldHost=localhost(127.0.0.1)
+SlurmctldPort={controller}
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CredType=cred/munge
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+MpiDefault=none
+SwitchType=switch/none
+ReturnToService=2
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SlurmdParameters=config_overrides
+SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1
+KillWait=2
+MessageTimeout=60
+SlurmdTimeout=0
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool-%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd-%n.log
+{nodes}
+PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A SLURM that runs.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Configuration, state and logs.
+    """
+
+    folder: Path
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What clients and jobs need."""
+        return {'SLURM_CONF': str(self.folder / 'slurm.conf'), 'LOGNAME': 'root'}
+
+    def call(self, *words: object) -> str:
+        """Output of one of SLURM's own commands."""
+        done = subprocess.run(
+            [str(word) for word in words], env={**os.environ, **self.environ},
+            capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def queue(self) -> list[str]:
+        """``job state reason`` of all that waits or runs."""
+        return self.call('squeue', '--noheader', '--array', '-o', '%i %T %r').splitlines()
+
+    def wait(self, seconds: float = 120) -> None:
+        """Until nothing waits or runs."""
+        end = time.monotonic() + seconds
+        while self.queue():
+            assert time.monotonic() < end, f'{self.queue()}\n{self.logs()}'
+            time.sleep(0.3)
+
+    def kill(self, array: str, task: int) -> None:
+        """All processes of a task at once, its script first, as when a host fails."""
+        words = {f'SLURM_CONF={self.folder}/slurm.conf', f'SLURM_ARRAY_JOB_ID={array}'}
+        words |= {f'SLURM_ARRAY_TASK_ID={task}'}
+        own = []
+        for path in Path('/proc').glob('[0-9]*/environ'):
+            with suppress(OSError):
+                if words <= set(path.read_text(errors='replace').split('\0')):
+                    own.append(int(path.parent.name))
+        assert own
+        for process in sorted(own):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
+    def logs(self) -> str:
+        """The last lines of every daemon."""
+        found = sorted(self.folder.glob('*.log'))
+        return '\n'.join(
+            f'{path.name}: {line}'
+            for path in found
+            for line in path.read_text(errors='replace').splitlines()[-15:]
+        )
+
+
+def missing() -> str:
+    """Why no SLURM can be started here; empty where it can."""
+    absent = [name for name in DAEMONS if _program(name) is None]
+    if absent:
+        return f'{", ".join(absent)}: not found; apt-get install slurm-wlm munge'
+    return '' if os.geteuid() == 0 else 'slurmd must be started by root'
+
+
+@contextmanager
+def cluster(folder: Path, nodes: Sequence[str] = NODES, cpus: int = 1) -> Iterator[Cluster]:
+    """Start a SLURM, and stop it whatever happens."""
+    one = Cluster(folder)
+    ports = _free_ports(len(nodes) + 1)
+    lines = [
+        f'NodeName={name} NodeHostname=localhost NodeAddr=127.0.0.1 Port={port} CPUs={cpus} '
+        'RealMemory=64000 State=UNKNOWN'
+        for name, port in zip(nodes, ports[1:], strict=True)
+    ]
+    text = CONFIGURATION.format(folder=folder, controller=ports[0], nodes='\n'.join(lines))
+    (folder / 'slurm.conf').write_text(text)
+    (folder / 'state').mkdir()
+    (folder / 'munge.key').write_bytes(os.urandom(1024))
+    (folder / 'munge.key').chmod(0o400)
+    munge = ['munged', '--foreground', '--force', f'--socket={folder}/munge.socket']
+    munge += [f'--{name}-file={folder}/munge.{name}' for name in ('key', 'pid', 'seed')]
+    munge += [f'--log-file={folder}/munged.log']
+    with ExitStack() as daemons:
+        daemons.enter_context(_daemon(munge, folder, {}))
+        _until((folder / 'munge.socket').exists, one)
+        daemons.enter_context(_daemon(['slurmctld', '-D', '-i'], folder, one.environ))
+        for name in nodes:
+            (folder / f'spool-{name}').mkdir()
+            apart = ['unshare', '--uts', 'sh', '-c', 'hostname "$0" && exec "$@"', name]
+            slurmd = [_program('slurmd') or 'slurmd', '-D', '-N', name]
+            daemons.enter_context(_daemon([*apart, *slurmd], folder, one.environ))
+        _until(lambda: _idle(one) == len(nodes), one)
+        try:
+            yield one
+        finally:
+            subprocess.run(
+                ['scancel', '--user=root', '--signal=KILL'],
+                env={**os.environ, **one.environ}, timeout=30, capture_output=True,
+            )  # fmt: skip
+            time.sleep(0.5)
+
+
+def _idle(one: Cluster) -> int:
+    done = subprocess.run(
+        ['sinfo', '--noheader', '-N', '-o', '%T'], env={**os.environ, **one.environ},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    return done.stdout.split().count('idle')
+
+
+@contextmanager
+def _daemon(words: list[str], folder: Path, environ: Mapping[str, str]) -> Iterator[None]:
+    program = _program(words[0])
+    assert program is not None
+    log = (folder / f'{Path(words[0]).name}.out.log').open('ab')
+    with log, subprocess.Popen(
+        [program, *words[1:]], env={**os.environ, **environ}, stdout=log, stderr=log,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _program(name: str) -> str | None:
+    return shutil.which(name, path=f'{os.environ.get("PATH", "")}:/usr/sbin:/sbin')
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(('127.0.0.1', 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def _until(true: Callable[[], bool], one: Cluster, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, one.logs()
+        time.sleep(0.1)

@@ -1,0 +1,188 @@
+"""On a real SLURM, started on loopback: ``make slurm-test`` runs these."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import freesurfer_stand_in as stand_in
+import pytest
+import slurm_cluster
+from command import nicarbon
+from laboratory import add_image, make_dataset, read_tsv, wait_until
+
+from nicarbon import ledger
+from nicarbon.entry import Entry
+from nicarbon.share import share
+
+pytestmark = pytest.mark.slurm
+
+
+@pytest.fixture(scope='module')
+def cluster(tmp_path_factory):
+    assert slurm_cluster.missing() == ''
+    with slurm_cluster.cluster(tmp_path_factory.mktemp('slurm')) as one:
+        yield one
+
+
+class Site:
+    """A dataset, a stand-in for FreeSurfer, and a cluster to process it on."""
+
+    def __init__(self, root: Path, cluster: slurm_cluster.Cluster, subjects: tuple[str, ...]):
+        (root / 'bids').mkdir()
+        self.root, self.cluster, self.out = root, cluster, root / 'out'
+        self.bids = make_dataset(root / 'bids', subjects)
+        self.env = {**stand_in.install(root / 'home'), **cluster.environ}
+
+    def nicarbon(self, *words: object, **work: object) -> tuple[int, str]:
+        done = nicarbon(
+            'slurm', self.bids, self.out, 'participant', *words,
+            cwd=self.root, **{**self.env, **stand_in.work(self.root, **work)},
+        )  # fmt: skip
+        return done.returncode, done.stdout + done.stderr
+
+    def submit(self, *words: object, **work: object) -> list[str]:
+        """Ids of the jobs that were sent."""
+        code, told = self.nicarbon(*words, *STAGES, **work)
+        assert code == 0, told
+        return re.findall(r'^job (\d+)', told, re.MULTILINE)
+
+    def status(self) -> tuple[int, str]:
+        code, told = self.nicarbon('--status')
+        return code, told
+
+    def states(self) -> dict[str, str]:
+        (table,) = self.out.glob('logs/slurm/*/status.tsv')
+        return {row['subject']: row['state'] for row in read_tsv(table)}
+
+    def said(self) -> str:
+        files = sorted(self.out.glob('logs/slurm/*/said/*.txt'))
+        return '\n'.join(f'{path.name}: {path.read_text()}' for path in files)
+
+    def entries(self) -> list[Entry]:
+        entries, warnings = ledger.read(*ledger.folders(self.out))
+        assert warnings == []
+        return entries
+
+
+STAGES = ('--pipeline', 'freesurfer', '--stages', 'input', 'motioncor', 'talairach')
+
+
+def test_an_array_ends_fails_is_missing_and_is_sent_again(cluster, tmp_path):
+    site = Site(tmp_path, cluster, ('01', '03', '04'))
+    (site.bids / 'sub-02').mkdir()  # It has no image yet.
+    array, group = site.submit('--at-once', 1, cpu_seconds=0.2)
+    cluster.call('scancel', f'{array}_4')
+    code, told = site.status()
+    assert code == 1
+    assert '1 missing' in told
+    assert f'group: job {group} waiting' in told
+    cluster.wait()
+    code, told = site.status()
+    assert code == 1, site.said()
+    assert '2 finished, 1 failed, 1 missing' in told
+    assert re.search(rf'sub-02 failed: job {array}_2 on \S+ ended with exit code 18: .*T1w', told)
+    assert 'is not in the queue any more' in told
+    assert site.states() == {'01': 'finished', '02': 'failed', '03': 'finished', '04': 'missing'}
+    rows = read_tsv(site.out / 'group_carbon.tsv')
+    assert {row['subject'] for row in rows} == {'01', '03'}
+
+    add_image(site.bids / 'sub-02' / 'anat' / 'sub-02_T1w.nii.gz')
+    code, told = site.nicarbon('--resubmit', cpu_seconds=0.2)
+    assert code == 0, told
+    assert '2 of 4 tasks' in told
+    again, _ = re.findall(r'^job (\d+)', told, re.MULTILINE)
+    cluster.wait()
+    code, told = site.status()
+    assert code == 0, site.said()
+    assert told.splitlines()[0].endswith('4 finished')
+    code, told = site.nicarbon('--resubmit')
+    assert (code, told) == (0, '4 finished: nothing to send again\n')
+
+    rows = read_tsv(site.out / 'group_carbon.tsv')
+    assert {row['subject'] for row in rows} == {'01', '02', '03', '04'}
+    nodes = [entry for entry in site.entries() if entry.kind == 'node']
+    jobs = {entry.subject: entry.job for entry in nodes}
+    assert jobs == {
+        '01': f'slurm:{array}_1', '02': f'slurm:{again}_2',
+        '03': f'slurm:{array}_3', '04': f'slurm:{again}_4',
+    }  # fmt: skip
+    assert {entry.job_cores for entry in nodes} == {1}
+    assert {entry.host for entry in nodes} <= set(slurm_cluster.NODES)
+    # What a task reads of the dataset is its own subject.
+    for folder in site.out.glob('logs/*_slurm-*'):
+        entries, _ = ledger.read(folder / 'ledger')
+        assert len({entry.subject for entry in entries if entry.subject}) == 1
+    assert json.loads((site.out / 'group_carbon.json').read_text())
+
+
+def test_a_job_that_is_killed_keeps_what_it_used(cluster, tmp_path):
+    site = Site(tmp_path, cluster, ('01', '02'))
+    marks = tmp_path / 'marks'
+    marks.mkdir()
+    (array,) = site.submit(
+        '--no-group', stages={'talairach': {'hangs': str(marks / 'hanging')}}, cpu_seconds=0.3
+    )
+    wait_until(lambda: sum('_' in line for line in cluster.queue()) == 2 and _hang(site) == 2, 60)
+    # As a time limit does before it kills; and as a host that fails.
+    cluster.call('scancel', '--batch', '--signal=TERM', f'{array}_1')
+    cluster.kill(array, 2)
+    cluster.wait()
+    code, told = site.status()
+    assert code == 1, site.said()
+    assert site.states() == {'01': 'failed', '02': 'killed'}, site.said()
+    assert re.search(r'sub-01 failed: .* exit code 143: talairach killed', told)
+    assert re.search(r'sub-02 killed: .*: talairach killed', told)
+    used = {entry.subject: entry for entry in site.entries() if entry.stage == 'talairach'}
+    assert {entry.outcome for entry in used.values()} == {'killed'}
+    assert used['01'].seconds > 0
+    assert set(used) == {'01', '02'}
+    code, told = site.nicarbon('--resubmit', '--no-group', cpu_seconds=0.1)
+    assert code == 0, told
+    cluster.wait()
+    assert site.status()[0] == 0, site.said()
+
+
+def _hang(site: Site) -> int:
+    """Tasks whose second stage runs, and was seen to."""
+    return sum(
+        '"stage":"talairach"' in path.read_text() for path in site.out.glob('logs/*/ledger/*.part')
+    )
+
+
+def test_the_two_nodes_are_two_hosts(cluster):
+    code = cluster.call('srun', '--nodelist=here2', 'uname', '-n')
+    assert code == 'here2\n'
+
+
+def test_under_nipypes_own_plugin_each_node_is_a_job(cluster, tmp_path):
+    site = Site(tmp_path, cluster, ('01',))
+    plugin = tmp_path / 'plugin.yml'
+    plugin.write_text('plugin: SLURM\nplugin_args:\n  sbatch_args: --time=10\n')
+    done = nicarbon(
+        site.bids, site.out, 'participant', '--use-plugin', plugin, *STAGES,
+        cwd=tmp_path, **{**site.env, **stand_in.work(tmp_path, cpu_seconds=0.3)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    entries = site.entries()
+    nodes = {entry.stage: entry for entry in entries if entry.kind == 'node'}
+    assert set(nodes) == {'input', 'motioncor', 'talairach'}
+    assert {entry.outcome for entry in nodes.values()} == {'ran'}
+    jobs = {entry.job for entry in nodes.values()}
+    assert len(jobs) == 3
+    assert all(re.fullmatch(r'slurm:\d+', job) for job in jobs)
+    (run,) = (entry for entry in entries if entry.kind == 'run')
+    assert run.job == ''
+    # The host that submits and those that compute: each is described, once.
+    hosts = {entry.host for entry in nodes.values()}
+    assert run.host not in hosts <= set(slurm_cluster.NODES)
+    (log_dir,) = site.out.glob('logs/*_*')
+    assert {path.stem for path in log_dir.glob('hosts/*.json')} == {run.host, *hosts}
+    sharing = share(entries)
+    (balance,) = sharing.balances
+    parts = balance.nodes_joules + balance.overhead_joules + balance.unattributed_joules
+    assert parts == pytest.approx(balance.host_joules, rel=1e-3)
+    assert balance.nodes_joules == 0  # On that host none ran.
+    assert all(one.joules['reserved'] > 0 for one in sharing.shares)
+    assert {row['stage'] for row in read_tsv(site.out / 'sub-01/sub-01_carbon.tsv')} == set(nodes)
