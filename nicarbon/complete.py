@@ -119,17 +119,18 @@ def _cut_by(window: Window, run: Entry, beside: Sequence[_Known]) -> list[Window
         return [window]
     pieces: list[tuple[Window, _Known | None]] = []
     edge = window.start
-    ends: list[_Known | None] = [*chosen, None]
-    for one in ends:
-        start = window.stop if one is None else one[0].start
-        if start - edge > _MOMENT:
-            pieces.append((piece(window, edge, start) or window, None))
-        if one is not None:
-            edge = min(one[0].stop, window.stop)
-            begin = max(start, window.start)
-            part = piece(window, begin, edge)
-            if part is not None:
-                pieces.append((part, one))
+    for one in chosen:
+        # What is between two of them for no more than a moment is the latter's.
+        if one[0].start - edge > _MOMENT:
+            pieces.append((piece(window, edge, one[0].start) or window, None))
+            edge = one[0].start
+        stop = window.stop if window.stop - one[0].stop <= _MOMENT else one[0].stop
+        part = piece(window, edge, stop)
+        if part is not None:
+            pieces.append((part, one))
+            edge = stop
+    if window.stop - edge > _MOMENT:
+        pieces.append((piece(window, edge, window.stop) or window, None))
     return _shared_out(window, run, pieces, beside)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from command import digest, nicarbon
+from hypothesis import settings
 from values import replace
 
 from nicarbon import demo
@@ -17,6 +18,10 @@ from nicarbon.entry import Entry, Reading, Window
 
 # Programs of stand-ins, which import each other by their own paths.
 collect_ignore = ['fastsurfer_stand_in', 'freesurfer_stand_in', 'gpu_machine']
+
+# How long something takes depends on who else is on the machine.
+settings.register_profile('untimed', deadline=None)
+settings.load_profile('untimed')
 
 CPU = Reading('cpu', None, 2.0, 'model:tdp-linear', 'modelled', 'host', 2.0)
 

@@ -19,7 +19,7 @@ from shares import (
 )
 from values import replace
 
-from nicarbon.complete import completed
+from nicarbon.complete import completed, refined
 from nicarbon.entry import Entry, Part, Reading, Use, Window
 from nicarbon.pieces import cut
 from nicarbon.series import merge_pairs, summed, within
@@ -690,6 +690,19 @@ def test_parts_within_a_window_of_the_run_have_their_own_joules() -> None:
     first, second = share([run, *nodes]).shares
     assert first.joules['reserved'] == pytest.approx(150)
     assert second.joules['reserved'] == pytest.approx(30)
+
+
+@pytest.mark.parametrize('start', [1e-7, 0.0, 0.5 - 1e-7])
+def test_no_moment_of_a_window_is_dropped(start: float) -> None:
+    run = entry('run', [Window(0.0, 1.0, 0.0, 0.0, (1.0,))], 0.0)
+    nodes = [
+        entry('node', [Window(start, 0.5, 0.0, 0.0, (None,))], number=1),
+        entry('node', [Window(0.0, 1.0, 0.0, 0.0, (1.0,))], number=2),
+    ]
+    (fine,) = refined([run], nodes)
+    assert sum(window.seconds for window in fine.windows) == pytest.approx(1.0, rel=1e-12)
+    (balance,) = share([run, *nodes]).balances
+    assert balance.host_joules == pytest.approx(1.0, rel=1e-12)
 
 
 def test_the_program_itself_ran_when_no_node_did() -> None:
