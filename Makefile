@@ -7,7 +7,7 @@ DEMO   ?= demo
 .PHONY: help demo test quick lint bench docs clean system image-test engine
 
 help:                ## Show this
-	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: $(BIN)/.demo   ## Process two heads from start to end, and open the pages it names
 	$(BIN)/nicarbon demo $(DEMO)
