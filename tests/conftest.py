@@ -18,6 +18,8 @@ from nicarbon.entry import Entry, Reading, Window
 
 # Programs of stand-ins, which import each other by their own paths.
 collect_ignore = ['fastsurfer_stand_in', 'freesurfer_stand_in', 'gpu_machine']
+# It needs atheris, and runs until it is stopped.
+collect_ignore += ['fuzz_read_freesurfer.py']
 
 # How long something takes depends on who else is on the machine.
 settings.register_profile('untimed', deadline=None)

@@ -70,6 +70,18 @@ def test_signals_are_handed_on(tmp_path: Path, number: int) -> None:
     assert process.returncode == 9
 
 
+def test_no_thread_of_ours_takes_a_signal_in_its_place(tmp_path: Path) -> None:
+    look = """
+import os, pathlib, signal
+for path in pathlib.Path(f'/proc/{os.getppid()}/task').glob('*/status'):
+    mask = int(path.read_text().partition('SigBlk:')[2].split()[0], 16)
+    print(all(mask >> (n - 1) & 1 for n in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)))
+"""
+    done = nicarbon('exec', '--', sys.executable, '-c', look, cwd=tmp_path)
+    assert set(done.stdout.split()) == {'True'}
+    assert done.stdout.count('True') > 1, 'one that watches, at least'
+
+
 @pytest.mark.parametrize('markers', [(), ('--stage-markers', 'odd')])
 def test_streams_pass_byte_for_byte(tmp_path: Path, markers: tuple) -> None:
     data = bytes(range(256)) * 5000

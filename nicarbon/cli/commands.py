@@ -81,9 +81,14 @@ def _compare(argv: Sequence[str]) -> int:
 
 
 def _exec(argv: Sequence[str]) -> int:
-    from .execute import execute
+    from ..command import blocked_signals
 
-    return execute(argv)
+    # Before any library has threads: one of them would take a signal that is not blocked
+    # there, and the program would not hear of it.
+    with blocked_signals() as mask:
+        from .execute import execute
+
+        return execute(argv, mask)
 
 
 def _refuse_unknown(argv: Sequence[str], commands: Iterable[str]) -> None:

@@ -17,9 +17,10 @@ from ..account import account
 from ..entry import Entry
 from ..host import Host
 from ..pieces import cut
-from ..quantity import energy
+from ..quantity import ENERGY, with_interval
 from ..report.compared import Compared, Line, compared_page, lines
 from ..report.context import Context
+from ..report.numbers import scale
 from ..report.pages import Download
 from ..report.words import grid_name, pue_name
 from ..rivals.race import OWN, Found, Run, Seat
@@ -235,14 +236,22 @@ def _sentence(told: Comparison, rows: Sequence[Row]) -> str:
     """What it comes to."""
     others = {seat.rival.name for seat in told.seats}
     seen = [row for row in rows if row.name in others and row.it_energy]
+    # One unit for all, so that they compare at sight.
+    unit = scale([row.it_energy.mean for row in seen if row.it_energy], ENERGY)
+
+    def in_unit(joules: float) -> str:
+        return with_interval(joules, None, None, ((unit.size, unit.unit),))
+
     words = f'{len(seen)} of {len(others)} other trackers told an energy of the same work'
     if len(seen) > 1:
         figures = sorted((row.it_energy.mean, row.name) for row in seen if row.it_energy)
         (least, low), (most, high) = figures[0], figures[-1]
-        words += f': {energy(least)} ({low}) to {energy(most)} ({high})'
+        words += f': {in_unit(least)} ({low}) to {in_unit(most)} ({high})'
         words += f', a factor of {most / least:.2g}' if least > 0 else ''
     truth = _truth(rows)
-    known = f"; the host's counters: {energy(truth)}" if truth else '; no counter can be read here'
+    known = (
+        f"; the host's counters: {in_unit(truth)}" if truth else '; no counter can be read here'
+    )
     return f'{words}{known}.'
 
 

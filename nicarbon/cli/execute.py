@@ -84,12 +84,14 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def execute(argv: Sequence[str]) -> int:
+def execute(argv: Sequence[str], mask: frozenset[int]) -> int:
     """Run ``nicarbon exec``.
 
     Parameters
     ----------
     argv : sequence of str
+    mask : frozenset of int
+        From :func:`nicarbon.command.blocked_signals`, inside of which this is called.
 
     Returns
     -------
@@ -115,11 +117,7 @@ def execute(argv: Sequence[str]) -> int:
     label_ = _label(words, given)
     out_dir = writable(given['out_dir'])
     clock = _group_clock() if given['cgroup'] else TreeClock
-    with (
-        command.blocked_signals() as mask,
-        recording(out_dir) as run,
-        watched(label_, clock=clock) as watch,
-    ):
+    with recording(out_dir) as run, watched(label_, clock=clock) as watch:
         code = _start(words, mask, markers, watch.part if watch else lambda _name: None)
         if code is None and watch:
             watch.cancel()
