@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO   ?= demo
-QUICK  := -n auto --dist loadfile -m 'not slow and not browser and not image and not slurm'
+BESIDE := -n auto --dist loadfile
+QUICK  := not slow and not heavy and not browser and not image and not slurm
 
 .PHONY: help demo test quick image-test slurm-test lint bench docs clean system engine slurm
 
@@ -13,13 +14,13 @@ help:                ## Show this
 demo: $(BIN)/.demo   ## Process two heads from start to end, and open the pages it names
 	$(BIN)/nicarbon demo $(DEMO)
 
-# What measures runs alone; the others need not.
+# What measures runs alone; the others run side by side.
 test: $(BIN)/.test system lint   ## Lint, type-check, and run every test
-	$(BIN)/pytest $(QUICK)
-	$(BIN)/pytest -m '(slow or browser) and not image and not slurm'
+	$(BIN)/pytest $(BESIDE) -m 'not slow and not image and not slurm'
+	$(BIN)/pytest -m slow
 
 quick: $(BIN)/.test lint   ## The tests that take seconds
-	$(BIN)/pytest $(QUICK)
+	$(BIN)/pytest $(BESIDE) -m '$(QUICK)'
 
 slurm-test: $(BIN)/.test slurm   ## Submit jobs to a SLURM of its own, on loopback (as root)
 	$(BIN)/pytest -m slurm tests/test_slurm_real.py

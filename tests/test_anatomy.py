@@ -30,7 +30,7 @@ from nicarbon.anatomy import (
 )
 from nicarbon.errors import ImageError
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 COLIN = Path('/usr/share/mricron/templates/ch2.nii.gz')
 COLIN_BET = COLIN.with_name('ch2bet.nii.gz')
@@ -356,7 +356,7 @@ def test_colin27_at_2_mm(colin, pose):
     assert quality.dice(found.brain.dataobj, reference) > 0.94
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.parametrize('number', [0, 1])
 def test_quality_floor_at_1_mm(number):
     head = list(demo.heads(1))[number]
@@ -370,7 +370,7 @@ def test_quality_floor_at_1_mm(number):
     assert spent < 180
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_colin27_at_1_mm(colin):
     found = chain(colin)
     assert quality.dice(found.brain.dataobj, nib.load(COLIN_BET).get_fdata() > 0) > 0.96

@@ -104,7 +104,7 @@ def test_what_is_not_known_is_an_empty_cell() -> None:
     assert (gpu['mean'], gpu['failed'], gpu['published_mean']) == ('', '2', '26.7')
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_each_repetition_is_run_once_and_tabled(tmp_path: Path) -> None:
     (tmp_path / 'bids').mkdir()
     bids = make_dataset(tmp_path / 'bids', ('01', '02'))
@@ -134,7 +134,7 @@ def test_each_repetition_is_run_once_and_tabled(tmp_path: Path) -> None:
     assert (tmp_path / 'out/freesurfer-cpu/cut-off-repeat-2-1/logs').is_dir()
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_a_run_that_fails_stops_no_other(tmp_path: Path) -> None:
     (tmp_path / 'bids').mkdir()
     bids = make_dataset(tmp_path / 'bids')

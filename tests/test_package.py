@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_the_wheel_holds_data_and_templates(tmp_path: Path) -> None:
     source = tmp_path / 'source'  # setuptools leaves a build folder beside what it builds
     source.mkdir()

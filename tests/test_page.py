@@ -141,7 +141,7 @@ class TestLoading:
         assert any('undefined_function' in words for words in page.said)
         assert any('ERR_INTERNET_DISCONNECTED' in words for words in page.said)
 
-    @pytest.mark.slow
+    @pytest.mark.heavy
     @pytest.mark.parametrize('name', ['sub-01.html', 'sub-02.html', 'group_carbon.html'])
     def test_pages_of_a_real_run_load_without_a_word(self, ran, visit, name):
         page = visit(ran / 'out' / name)

@@ -31,7 +31,7 @@ for node in range(int(sys.argv[3])):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_fifty_writers_lose_nothing(tmp_path: Path) -> None:
     """As under a batch system's plugin: each process writes into the ledger of the one run."""
     out, go = tmp_path / 'out', tmp_path / 'go'
@@ -80,7 +80,7 @@ write(out, choose({}, {}), [subject])
 """
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_tasks_that_end_at_once_each_write_their_subject(tmp_path: Path) -> None:
     """As tasks of an array: each has a run of its own, and reports while others go on."""
     out, tasks = tmp_path / 'out', 8
