@@ -393,7 +393,7 @@ def test_of_wall_time_the_cores_in_use_are_assumed_and_the_method_says_so(tmp_pa
     (entry,) = told(tmp_path / 'bert', text).entries
     reading = entry.readings[0]
     assert (entry.seconds, entry.cpu_seconds) == (180, 180)
-    assert (reading.tier, reading.method) == ('assumed', 'model:ccf-by-wall, 1 cores in use')
+    assert (reading.tier, reading.method) == ('assumed', 'model:ccf-by-wall (cores in use: 1)')
     assert reading.u_rel > 2.0
 
 

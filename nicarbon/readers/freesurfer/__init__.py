@@ -338,7 +338,7 @@ def _energy(call: Call, run: Run, host: Host) -> tuple[Reading, tuple[Window, ..
     tier: Tier | None = 'assumed' if _is_assumed(call, run, untold, cpu) else None
     reading = modelled(host, cpu, seconds, run.cores, u_use=u_use, tier=tier)
     if assumed:
-        reading = reading._replace(method=f'{reading.method}-by-wall, {cores:.2g} cores in use')
+        reading = reading._replace(method=f'{reading.method}-by-wall (cores in use: {cores:.2g})')
     return reading, tuple(_window(piece, cores, busy, idle) for piece in run.pieces)
 
 
