@@ -160,8 +160,9 @@ def _component(name: str, sights: Sequence[Sight], total: Summary) -> ComponentR
         methods += f'; with gaps, in one stage {percent(1 - least)} of its time (not filled in)'
     joules = total.components.get(name, 0.0)
     unit = scale([joules], ENERGY)
-    # That of the shares: gaps and idle power make it wider than the counter's own.
-    u_rel = max(worst.u_rel, total.factors.get(name, 1.0))
+    # The mean of the shares': gaps and idle power make it wider than the counter's own, and what
+    # was seen in several ways is known as well as its parts are together.
+    u_rel = total.factors.get(name, worst.u_rel)
     number = unit.number(joules, joules / u_rel, joules * u_rel)
     known = f'within a factor of {u_rel:.3g}' if u_rel > 1 else 'no uncertainty stated'
     return ComponentRow(
