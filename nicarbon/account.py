@@ -17,7 +17,7 @@ from typing import Literal
 
 from .entry import Tier
 from .errors import UsageError
-from .quantity import JOULES_PER_KWH
+from .quantity import JOULES_PER_KWH, combine
 
 __all__ = ['PUE', 'Footprint', 'Intensity', 'Sums', 'account', 'combine', 'total']
 
@@ -147,29 +147,6 @@ class Footprint:
         down = combine(_ratio(self.joules, self.joules_low), self.pue.u_rel)
         up = combine(_ratio(self.joules_high, self.joules), self.pue.u_rel)
         return self.kwh / down, self.kwh * up
-
-
-def combine(*factors: float) -> float:
-    """Multiplicative uncertainty of a product of independent factors.
-
-    Parameters
-    ----------
-    *factors : float
-        Uncertainties, each 1 or more.
-
-    Returns
-    -------
-    float
-        exp(√Σ ln²u).
-
-    Examples
-    --------
-    >>> combine(2.0, 1.0)
-    2.0
-    >>> round(combine(2.0, 1.2), 3)
-    2.048
-    """
-    return math.exp(math.sqrt(sum(math.log(factor) ** 2 for factor in factors)))
 
 
 def account(

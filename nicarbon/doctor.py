@@ -205,7 +205,7 @@ def _machine(host: Host, environ: Mapping[str, str]) -> Machine:
         cores=host.cores,
         usable_cores=usable_cores(),
         sockets=host.sockets,
-        memory_gb=host.memory_gb,
+        memory_gb=host.installed_gb,
         usable_memory_gb=round(usable_bytes() / 1e9, 1),
         virtual=host.virtual,
         container=container(environ),

@@ -108,7 +108,7 @@ def _host(stated: Stated, name: str, model: str, cores: int | None) -> Host:
         cpu=model,
         cores=threads,
         sockets=stated.sockets,
-        memory_gb=0.0,
+        memory_gb=None,
         virtual=False,
         tdp_watts=tdp,
         family=family,

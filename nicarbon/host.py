@@ -30,12 +30,23 @@ from .entry import Tier
 from .kernel import text
 from .processor import family, field, is_paired, is_virtual, power, tdp_linear, tdp_watts
 
-__all__ = ['Host', 'boot_id', 'busy_seconds', 'cached', 'calibrated', 'calibration_folders']
+__all__ = [
+    'U_IDLE_CALIBRATED',
+    'Host',
+    'boot_id',
+    'busy_seconds',
+    'cached',
+    'calibrated',
+    'calibration_folders',
+]
 __all__ += ['online_cores', 'probe', 'read', 'slept_seconds']
 
 U_CALIBRATED = 1.5
 """Uncertainty at 95 % of a line between powers that were measured on this machine: it
 bends, and equal CPU seconds may cost unequal energy."""
+
+U_IDLE_CALIBRATED = 1.2
+"""An idle power that was measured on this machine: it moves with temperature."""
 
 _TICKS_PER_SECOND = os.sysconf('SC_CLK_TCK')
 
@@ -56,8 +67,8 @@ class Host(NamedTuple):
         Logical cores online.
     sockets : int
         Processor packages.
-    memory_gb : float
-        Memory in GB (10⁹ bytes).
+    memory_gb : float or None
+        Memory in GB (10⁹ bytes); None of a machine of which nobody says it.
     virtual : bool
         Whether a hypervisor is below: the CPU is then a slice of one.
     idle_watts, peak_watts : float
@@ -84,7 +95,7 @@ class Host(NamedTuple):
     cpu: str
     cores: int
     sockets: int
-    memory_gb: float
+    memory_gb: float | None
     virtual: bool
     idle_watts: float
     peak_watts: float
@@ -96,6 +107,13 @@ class Host(NamedTuple):
     family: str = ''
     boot_id: str = ''
     dram_idle_watts: float | None = None
+
+    @property
+    def installed_gb(self) -> float:
+        """Memory of a machine that was probed, in GB."""
+        if self.memory_gb is None:
+            raise ValueError(f'nobody says how much memory {self.name or "this machine"} has')
+        return self.memory_gb
 
     @property
     def watts_per_busy_core(self) -> float:

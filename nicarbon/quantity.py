@@ -8,7 +8,16 @@ from __future__ import annotations
 
 import math
 
-__all__ = ['CARBON', 'ENERGY', 'JOULES_PER_KWH', 'carbon', 'energy', 'spread', 'with_interval']
+__all__ = [
+    'CARBON',
+    'ENERGY',
+    'JOULES_PER_KWH',
+    'carbon',
+    'combine',
+    'energy',
+    'spread',
+    'with_interval',
+]
 
 JOULES_PER_KWH = 3_600_000.0
 """Exact by the definition of the watt hour (3600 s times 1000 W)."""
@@ -96,6 +105,29 @@ def with_interval(
     if bounds == [shown, shown]:
         return f'{shown} {unit}'
     return f'{shown} {unit} ({"–".join(bounds)})'
+
+
+def combine(*factors: float) -> float:
+    """Multiplicative uncertainty of a product of independent factors.
+
+    Parameters
+    ----------
+    *factors : float
+        Uncertainties, each 1 or more.
+
+    Returns
+    -------
+    float
+        exp(√Σ ln²u).
+
+    Examples
+    --------
+    >>> combine(2.0, 1.0)
+    2.0
+    >>> round(combine(2.0, 1.2), 3)
+    2.048
+    """
+    return math.exp(math.sqrt(sum(math.log(factor) ** 2 for factor in factors)))
 
 
 def spread(value: float, low: float, high: float) -> int:

@@ -169,6 +169,8 @@ def test_pages_are_made_of_what_was_read(tmp_path: Path) -> None:
     (first,) = [one for one in share(entries_of(out)).shares if one.entry.cpu_seconds == 1000]
     assert told['Energy']['Joules'] > 3 * first.joules['reserved'] * 0.99
     page = (out / 'group_carbon.html').read_text()
+    assert ' 0 GB' not in page, 'nobody said how much memory there is'
+    assert 'a processor that is not told' in page
     assert 'CA Reg' in page
     assert (out / 'sub-02.html').exists()
 

@@ -59,7 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'progress': {'errors', 'stage'},
     'probes': set(),
     'complexity': {'errors'},
-    'readers': {'entry', 'errors', 'host', 'series', 'stage'},
+    'readers': {'entry', 'errors', 'host', 'quantity', 'series', 'stage'},
     'claims': {'entry', 'series', 'share'},
     # Its own process (around) does what exec does.
     'rivals': {

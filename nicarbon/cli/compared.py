@@ -268,7 +268,7 @@ def _facts(told: Comparison) -> list[tuple[str, str]]:
     facts += [('Exit code', ', '.join(codes) or 'none')]
     machine = told.machine
     facts += [
-        ('Machine', f'{machine.cpu}, {machine.cores} cores, {machine.memory_gb:g} GB'),
+        ('Machine', f'{machine.cpu}, {machine.cores} cores, {machine.installed_gb:g} GB'),
         ('Order', f'random, seed {told.seed}'),
     ]
     return facts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from ..errors import NicarbonError
 from ..files import save, save_json
 from ..hardware import Stated
 from ..ledger import to_line
-from ..readers import Reader, Source, Told
+from ..readers import Reader, Source, Told, place_of
 from ..share import share
 
 __all__ = ['NAME', 'Outcome', 'folder_of', 'read_once']
@@ -101,8 +100,7 @@ def read_once(reader: Reader, source: Source, out_dir: Path, stated: Stated) -> 
 
 def folder_of(source: Source) -> str:
     """Name of a source's folder in ``logs``, the same whenever it is read."""
-    place = hashlib.sha1(str(source.path.resolve()).encode(), usedforsecurity=False)
-    return f'read-{source.reader}-{place.hexdigest()[:16]}'
+    return f'read-{place_of(source.reader, source.path)}'
 
 
 def _about(source: Source, stated: Stated) -> dict[str, Any]:

@@ -217,7 +217,8 @@ def _components(about: About, names: set[str]) -> list[dict[str, Any]]:
             unknown += 1
             continue
         found[('componentName', host.cpu), ('componentType', 'cpu')] += host.sockets
-        found[('componentType', 'ram'), ('memorySize', host.memory_gb)] += 1
+        if host.memory_gb is not None:
+            found[('componentType', 'ram'), ('memorySize', host.memory_gb)] += 1
     if unknown:
         found[('componentType', 'computer'),] += unknown
     return [dict(what) | {'nbComponent': count} for what, count in found.items()]

@@ -134,8 +134,9 @@ def _machine(name: str, about: About) -> dict[str, Cell]:
     system: dict[str, Cell] = {'os': 'Linux'}  # Nothing else is measured.
     if host is None:
         return system
-    return system | {
-        'cpu_count': host.cores,
-        'cpu_model': host.cpu,
-        'ram_total_size': host.memory_gb * GIB_PER_GB,
-    }
+    system |= {'cpu_count': host.cores, 'cpu_model': host.cpu}
+    return (
+        system
+        if host.memory_gb is None
+        else system | {'ram_total_size': host.memory_gb * GIB_PER_GB}
+    )

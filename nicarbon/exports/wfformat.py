@@ -192,6 +192,7 @@ def _machines(names: list[str], about: About) -> dict[str, Any]:
         host = about.host(name)
         machines.append({'nodeName': name, 'system': 'linux'})  # Nothing else is measured.
         if host is not None:
-            machines[-1]['memoryInBytes'] = round(host.memory_gb * 1e9)
+            if host.memory_gb is not None:
+                machines[-1]['memoryInBytes'] = round(host.memory_gb * 1e9)
             machines[-1]['cpu'] = {'coreCount': host.cores}
     return {'machines': machines} if machines else {}

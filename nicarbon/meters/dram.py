@@ -27,7 +27,7 @@ def idle_watts(host: Host) -> float:
     """What memory draws when nothing runs: calibrated, or by its size."""
     if host.dram_idle_watts is not None:
         return host.dram_idle_watts
-    return WATTS_PER_GB * host.memory_gb
+    return WATTS_PER_GB * host.installed_gb
 
 
 class DramModel(Steady):

@@ -12,15 +12,11 @@ from collections.abc import Iterable
 from functools import partial
 
 from ..entry import Reading
-from ..host import Host
+from ..host import U_IDLE_CALIBRATED, Host
 from . import Moment, Seen
 from .finding import Candidate, Finding
 
 __all__ = ['LoadModel', 'candidates']
-
-
-U_IDLE_CALIBRATED = 1.2
-"""An idle power that was measured on this machine: it moves with temperature."""
 
 
 def idle_u_rel(host: Host) -> float:

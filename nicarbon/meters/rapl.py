@@ -155,7 +155,7 @@ def most_watts(host: Host, component: str) -> float:
     float
     """
     if component == 'dram':
-        return max(FLOOR_WATTS, host.memory_gb)
+        return max(FLOOR_WATTS, host.installed_gb)
     return max(FLOOR_WATTS, 1.5 * max(host.tdp_watts or 0.0, host.peak_watts) / host.sockets)
 
 

@@ -19,16 +19,16 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import lru_cache
-from math import exp, hypot, log
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from ..entry import Command, Entry, Outcome, Part, Reading, Tier, Window
 from ..errors import ReaderError
 from ..host import Host
+from ..quantity import combine
 
 __all__ = ['Folder', 'Hardware', 'Reader', 'Source', 'Told', 'Work', 'first_of', 'leaf']
-__all__ += ['modelled', 'text_of']
+__all__ += ['modelled', 'place_of', 'text_of']
 
 MANY_BYTES = 256_000_000
 """No log is longer than that: what is, is somebody's bomb or no log."""
@@ -261,13 +261,8 @@ def modelled(
     """
     idle = host.idle_watts * min(1.0, cores / host.cores)
     joules = host.watts_per_busy_core * cpu_seconds + idle * seconds
-    u_rel = _combined(host.u_rel, u_use)
+    u_rel = combine(host.u_rel, u_use)
     return Reading('cpu', joules, idle, host.power_method, tier or host.tier, 'own', u_rel)
-
-
-def _combined(*factors: float) -> float:
-    """Independent factors."""
-    return exp(hypot(*map(log, factors)))
 
 
 def leaf(
@@ -296,7 +291,7 @@ def leaf(
     Entry
         Its clock is that of its source: what others say of the same host is not laid over it.
     """
-    clock = _clock(source.reader, source.path.absolute())
+    clock = place_of(source.reader, source.path.absolute())
     joules = tuple(reading.joules for reading in readings)
     whole = Window(work.began, work.seconds, work.cpu_seconds, None, joules)
     return Entry(
@@ -329,8 +324,8 @@ def leaf(
 
 
 @lru_cache(maxsize=64)
-def _clock(reader: str, path: Path) -> str:
-    """Names what a source says, wherever links to it lie."""
+def place_of(reader: str, path: Path) -> str:
+    """Names a source, the same whenever and through whatever links it is read."""
     place = hashlib.sha1(str(path.resolve()).encode(), usedforsecurity=False)
     return f'{reader}-{place.hexdigest()[:16]}'
 

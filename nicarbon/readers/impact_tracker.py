@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 from ..entry import Entry, Reading, Use, Window
 from ..errors import ReaderError
-from ..host import Host
+from ..host import U_IDLE_CALIBRATED, Host
 from ..series import MAX_WINDOWS, merge_pairs, part_of, summed
 from . import Folder, Hardware, Source, Told, Work, first_of, leaf, text_of
 from .fields import LAST_MOMENT, number, subject_of
@@ -48,9 +48,6 @@ supply (Khan et al. 2018, doi:10.1145/3177754)."""
 U_SAMPLE = 1.65
 """Of a GPU one sample of its power is taken in each pass: power is shown for a part of the
 time only, so that its integral is off by up to 65 % (arXiv:2312.02741)."""
-
-U_IDLE_CALIBRATED = 1.2
-"""An idle power that was measured on this machine: it moves with temperature."""
 
 FIRST_CORE_WATTS = 12.0
 """What each of the first busy cores adds at most: that much on two Xeon Gold 6148 with up to

@@ -57,7 +57,10 @@ def cards(total: Summary, spread: Spread | None = None) -> list[Card]:
     grams = _card('Carbon', carbon_number(footprint), seen, grid)
     wall = duration(total.busy_seconds)
     cpu = duration(total.cpu_seconds)
-    time = Card('Time', wall, f'{cpu} of CPU time', 'wall clock while a stage ran; both measured')
+    # Logs of others may tell wall time alone.
+    follows = any('-by-' in one.method for one in total.sights)
+    told = 'CPU time follows from it, in part' if follows else 'both measured'
+    time = Card('Time', wall, f'{cpu} of CPU time', f'wall clock while a stage ran; {told}')
     cover = Card('How it was seen', *_coverage(total))
     if spread is None:
         return [spent, grams, time, cover]

@@ -145,7 +145,8 @@ def _carbon(total: Summary, context: Context) -> str:
 
 def _hosts(context: Context) -> str:
     said = [
-        f'{host.cpu} ({host.cores} logical cores, {host.memory_gb:g} GB'
+        f'{host.cpu or "a processor that is not told"} ({host.cores} logical cores'
+        f'{"" if host.memory_gb is None else f", {host.memory_gb:g} GB"}'
         f'{", virtual" if host.virtual else ""})'
         for host in context.hosts
     ]
