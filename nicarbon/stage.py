@@ -27,6 +27,7 @@ else:
 __all__ = [
     'HEMIS',
     'TOOLS',
+    'TOOL_NAMES',
     'Hemi',
     'Stage',
     'Version',
@@ -48,7 +49,10 @@ Version = int | str
 HEMIS: tuple[Hemi, ...] = ('lh', 'rh')
 """FreeSurfer's names of the left and the right hemisphere."""
 
-TOOLS = ('structural', 'freesurfer', 'fastsurfer')
+TOOL_NAMES = {'structural': 'structural', 'freesurfer': 'FreeSurfer', 'fastsurfer': 'FastSurfer'}
+"""What people call the pipelines."""
+
+TOOLS = tuple(TOOL_NAMES)
 """Pipelines with a stage table."""
 
 

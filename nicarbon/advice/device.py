@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from ..account import Footprint, combine
 from ..quantity import energy
+from ..stage import TOOL_NAMES
 from ..waste import SECONDS_PER_DAY, Both, Processed
-from .there import NAMES
 from .values import Advice, Known, between, counted, part_of, together
 
 __all__ = ['MOST_ROWS', 'devices']
@@ -73,7 +73,7 @@ def _reach(both: Both, dear: Processed, cheap: Processed) -> tuple[float, float]
 
 def _advice(known: Known, tool: str, found: Sequence[tuple[Both, Footprint]]) -> Advice:
     pairs = [_order(both) for both, _ in found]
-    (dear, cheap), name = pairs[0], NAMES.get(tool, tool)
+    (dear, cheap), name = pairs[0], TOOL_NAMES.get(tool, tool)
     count = sum(one.joules.count for one, _ in pairs)
     return Advice(
         'device',

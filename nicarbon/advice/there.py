@@ -9,15 +9,14 @@ from ..account import combine
 from ..quantity import energy
 from ..scenario import U_PUBLISHED, published, under
 from ..spread import spread_of
+from ..stage import TOOL_NAMES
 from ..summary import Summary
 from .values import Advice, Known, Saved, between, cleanest, counted, part_of, together
 
-__all__ = ['LEAST_PAIRS', 'NAMES', 'as_published', 'grids', 'hours', 'pipelines']
+__all__ = ['LEAST_PAIRS', 'as_published', 'grids', 'hours', 'pipelines']
 
 LEAST_PAIRS = 4
 """Sessions that two pipelines processed, to compare them: below, there is no quartile."""
-
-NAMES = {'structural': 'structural', 'freesurfer': 'FreeSurfer', 'fastsurfer': 'FastSurfer'}
 
 
 def hours(known: Known) -> Iterator[Advice]:
@@ -128,7 +127,7 @@ def _pair(
 def _name(tool: str, sessions: _Sessions) -> str:
     held = [bool(one.phases and one.phases.gpu_seconds) for one in sessions.values()]
     where = ' on a GPU' if all(held) else ', in part on a GPU,' if any(held) else ''
-    return NAMES.get(tool, tool) + where
+    return TOOL_NAMES.get(tool, tool) + where
 
 
 def _alone(known: Known) -> str:

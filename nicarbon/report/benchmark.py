@@ -12,6 +12,7 @@ from math import floor, log10
 
 from ..repeats import Repeated
 from ..scenario import Published
+from ..stage import TOOL_NAMES
 
 __all__ = ['DEVICES', 'QUANTITIES', 'Cell', 'latex', 'markdown', 'tsv']
 
@@ -23,8 +24,6 @@ QUANTITIES = {
     'grams': 'Carbon (gCO2e)',
 }
 """What is in the table, and how its columns are called."""
-
-TITLES = {'structural': 'structural', 'freesurfer': 'FreeSurfer', 'fastsurfer': 'FastSurfer'}
 
 NOTHING = '–'
 
@@ -161,7 +160,7 @@ def _shape(cells: Sequence[Cell]) -> tuple[list[str], list[list[str]]]:
         counts = [
             str(max((v.subjects for v in c.values.values()), default=0)) for c in own.values()
         ]
-        title = TITLES.get(pipeline, pipeline)
+        title = TOOL_NAMES.get(pipeline, pipeline)
         values = [_own(own.get(one), name) for name in QUANTITIES for one in devices]
         rows.append([title, '/'.join(dict.fromkeys(counts)), *values])
         told = {one: cell.published for one, cell in own.items() if cell.published}
@@ -204,7 +203,7 @@ def _apart(cells: Iterable[Cell]) -> tuple[list[str], list[list[str]]]:
                 u_rel = cell.u_rel.get(name, 1.0)
                 rows.append(
                     [
-                        TITLES.get(cell.pipeline, cell.pipeline),
+                        TOOL_NAMES.get(cell.pipeline, cell.pipeline),
                         DEVICES[cell.device],
                         title,
                         _number(one.mean),

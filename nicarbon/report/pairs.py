@@ -12,16 +12,11 @@ from itertools import combinations
 
 from ..quantity import ENERGY
 from ..spread import Spread, spread_of
+from ..stage import TOOL_NAMES
 from ..summary import Summary
 from .numbers import Number, duration, label, scale
 
 __all__ = ['PairRow', 'PairTable', 'pair_tables']
-
-NAMES = {
-    'structural': 'structural',
-    'freesurfer': 'FreeSurfer',
-    'fastsurfer': 'FastSurfer',
-}
 
 MOST_ROWS = 50
 """Sessions that are listed; the ratios are of all."""
@@ -74,7 +69,7 @@ def pair_tables(pipelines: Mapping[str, Sequence[Summary]]) -> list[PairTable]:
             for one in pipelines[tool]
             if one.complete and one.footprint.joules
         }
-        for tool in NAMES
+        for tool in TOOL_NAMES
         if tool in pipelines
     }
     tables = []
@@ -102,7 +97,7 @@ def _table(first: str, second: str, pairs: Sequence[tuple[Summary, Summary]]) ->
         )
         for (a, b), ratio in zip(pairs, ratios, strict=True)
     ]
-    names = NAMES[first], NAMES[second]
+    names = TOOL_NAMES[first], TOOL_NAMES[second]
     sentence = (
         f'{names[1]} used {_ratio(spread_of(ratios))} the energy of {names[0]}, in '
         f'{_ratio(spread_of(times))} the time.'

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from ..account import Intensity
 from ..quantity import carbon, energy
 from ..scenario import Factors, ScanCost, Swing, by_processor, project, swings
+from ..stage import TOOL_NAMES
 from ..summary import Dataset, Summary
 from .figures.tornado import Bar, tornado
 from .numbers import Number, carbon_number, energy_number, was_seen
-from .pairs import NAMES
 
 __all__ = ['DayRow', 'MovedRow', 'WhatIf', 'what_if']
 
@@ -115,7 +115,7 @@ def _costs(pipelines: Mapping[str, Sequence[Summary]]) -> tuple[ScanCost, ...]:
     used = {tool: sum(one.footprint.joules for one in own) for tool, own in pipelines.items()}
     found: list[ScanCost] = []
     for tool in sorted(used, key=lambda name: -used[name]):
-        found += by_processor(NAMES.get(tool, tool), pipelines[tool])
+        found += by_processor(TOOL_NAMES.get(tool, tool), pipelines[tool])
     return tuple(found)
 
 
