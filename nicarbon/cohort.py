@@ -227,7 +227,7 @@ class Parts:
         if not rows.is_empty() and 'g_per_kwh' in rows.columns:
             starts, stops = times(rows)
             self._ends += [starts.min(), stops.max()]
-        place = pl.concat_str('host', 'boot_id', separator='\t').hash().alias('place')
+        place = pl.when(pl.col('boot_id') != '').then('boot_id').otherwise('host').hash()
         work = pl.concat_str('subject', 'session', 'stage', 'node', separator='\t').hash()
         # Work on one subject and session in one run; and the machine, whatever its boot.
         attempt = pl.concat_str('subject', 'session', 'run_id', separator='\t').hash()
@@ -239,7 +239,12 @@ class Parts:
         outcomes, tiers = pl.Enum(OUTCOMES), pl.Enum(TIERS)
         self._tables.append(
             rows.select(
-                *seen, place, work.alias('work'), attempt.alias('attempt'), machine, when
+                *seen,
+                place.alias('place'),
+                work.alias('work'),
+                attempt.alias('attempt'),
+                machine,
+                when,
             ).with_columns(pl.col('outcome').cast(outcomes), pl.col('tier').cast(tiers))
         )
         if sum(map(len, self._lost)) < FAILURES or not self._lost:

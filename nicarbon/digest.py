@@ -33,7 +33,7 @@ from .split import mean
 __all__ = ['COLUMNS', 'DIGEST_VERSION', 'KINDS', 'TIERS', 'Digest', 'Span', 'digests', 'key_of']
 __all__ += ['distinct', 'shared', 'spans_of']
 
-DIGEST_VERSION = 2
+DIGEST_VERSION = 3
 """Raised whenever a column changes, or joules are shared in another way."""
 
 KINDS = ('cpu', 'dram', 'gpu', 'rest')
@@ -71,8 +71,8 @@ COLUMNS: dict[str, type] = dict.fromkeys(_TEXTS, str) | dict.fromkeys(_NUMBERS, 
 """Of a row, in order. Energies are in J and times in s; ``start`` and ``stop`` are of the host's
 monotonic clock, and ``spells`` says when it ran where that was not all of the time between."""
 
-Span = tuple[str, str, float, float]
-"""Host, boot, and the first and last second of its monotonic clock."""
+Span = tuple[str, float, float]
+"""Place, and the first and last second of its monotonic clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ class Digest:
             tuple(Balance(**balance) for balance in head['balances']),
             tuple(Sight(*each) for each in head['sights']),
             {name: (joules, weighted) for name, (joules, weighted) in head['weights'].items()},
-            tuple((host, boot, start, stop) for host, boot, start, stop in head['spans']),
+            tuple((place, start, stop) for place, start, stop in head['spans']),
             tuple(head['subjects']),
             tuple(head['warnings']),
             head['key'],
@@ -334,16 +334,15 @@ def spans_of(entries: Iterable[Entry]) -> tuple[Span, ...]:
     Returns
     -------
     tuple of Span
-        One for each boot of each host, from the first start to the last stop.
+        One for each boot of each machine, from the first start to the last stop.
     """
-    found: dict[tuple[str, str], tuple[float, float]] = {}
+    found: dict[str, tuple[float, float]] = {}
     for entry in entries:
         if entry.windows:
-            place = entry.host, entry.boot_id
             start, stop = entry.windows[0].start, entry.windows[-1].stop
-            before = found.get(place, (start, stop))
-            found[place] = min(before[0], start), max(before[1], stop)
-    return tuple((*place, *ends) for place, ends in found.items())
+            before = found.get(entry.place, (start, stop))
+            found[entry.place] = min(before[0], start), max(before[1], stop)
+    return tuple((place, *ends) for place, ends in found.items())
 
 
 def _row(one: Share) -> dict[str, Any]:

@@ -271,6 +271,14 @@ class Entry(NamedTuple):
         """Start in seconds of the host's monotonic clock; None without windows."""
         return self.windows[0].start if self.windows else None
 
+    @property
+    def place(self) -> str:
+        """Whose clock and energy it saw: one kernel's, whatever its containers call themselves.
+
+        Where the boot is not known, the host's name.
+        """
+        return self.boot_id or self.host
+
 
 _WORDS = {
     'kind': get_args(Kind),

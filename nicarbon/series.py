@@ -17,6 +17,7 @@ __all__ = [
     'SLACK',
     'busy_seconds',
     'encloses',
+    'is_on',
     'leaves',
     'merge_pairs',
     'part_of',
@@ -86,8 +87,7 @@ def encloses(outer: Entry, inner: Entry) -> bool:
     -------
     bool
     """
-    place = (outer.host, outer.boot_id)
-    if outer.run_id == inner.run_id or place != (inner.host, inner.boot_id):
+    if outer.run_id == inner.run_id or outer.place != inner.place:
         return False
     if inner.node and inner.node == outer.run_id:
         return True
@@ -131,6 +131,20 @@ def spells(entry: Entry) -> list[tuple[Window, ...]]:
     return [tuple(spell) for spell in found]
 
 
+def is_on(entry: Entry, run: Entry) -> bool:
+    """Whether an entry took time on the timeline of the run that it is of.
+
+    Parameters
+    ----------
+    entry, run : Entry
+
+    Returns
+    -------
+    bool
+    """
+    return (entry.run_id, entry.place) == (run.run_id, run.place) and bool(entry.windows)
+
+
 def busy_seconds(entries: Iterable[Entry]) -> float:
     """Wall time in which at least one of some entries ran.
 
@@ -145,14 +159,14 @@ def busy_seconds(entries: Iterable[Entry]) -> float:
         times add up.
     """
     spans = sorted(
-        (entry.host, entry.boot_id, spell[0].start, spell[-1].stop)
+        (entry.place, spell[0].start, spell[-1].stop)
         for entry in entries
         for spell in spells(entry)
     )
-    total, place, reached = 0.0, ('', ''), 0.0
-    for host, boot, start, stop in spans:
-        if (host, boot) != place:
-            place, reached = (host, boot), start
+    total, place, reached = 0.0, '', 0.0
+    for where, start, stop in spans:
+        if where != place:
+            place, reached = where, start
         total += max(0.0, stop - max(start, reached))
         reached = max(reached, stop)
     return total

@@ -180,16 +180,16 @@ def _timelines(
 ) -> tuple[list[tuple[list[Entry], list[Entry]]], list[Entry]]:
     """Runs that overlap, each with the nodes beside them; and nodes that no run saw."""
     groups: list[tuple[list[Entry], list[Entry]]] = []
-    spans: dict[tuple[str, str], list[tuple[float, float, int]]] = defaultdict(list)
+    spans: dict[str, list[tuple[float, float, int]]] = defaultdict(list)
     for group in clusters(runs):
         begin = min(run.windows[0].start for run in group)
         end = max(run.windows[-1].stop for run in group)
-        spans[group[0].host, group[0].boot_id].append((begin, end, len(groups)))
+        spans[group[0].place].append((begin, end, len(groups)))
         groups.append((group, []))
     alone = []
     for node in nodes:
         start, stop = node.windows[0].start, node.windows[-1].stop
-        series = spans.get((node.host, node.boot_id), [])
+        series = spans.get(node.place, [])
         touched = []
         for begin, end, number in series[bisect_right(series, start, key=lambda s: s[1]) :]:
             if begin >= stop:

@@ -41,7 +41,7 @@ def leftover(node: Entry, spans: Iterable[tuple[float, float]]) -> Entry:
 
 
 def clusters(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Entries that ran on the same host at the same time, gathered.
+    """Entries that ran on the same machine at the same time, gathered.
 
     Parameters
     ----------
@@ -53,9 +53,9 @@ def clusters(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
     list of Entry
         Any two of them overlap, or are joined by others that do.
     """
-    places: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+    places: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
-        places[entry.host, entry.boot_id].append(entry)
+        places[entry.place].append(entry)
     for group in places.values():
         cluster: list[Entry] = []
         end = -math.inf

@@ -110,7 +110,7 @@ class Machine:
         return Entry(
             entry_id=f'{self.host.name}-{self.run_id}-77-{number}', kind=kind, run_id=self.run_id,
             subject=job.subject, session=job.session, stage=job.stage, node=job.stage,
-            interface='Fictive', host=self.host.name, boot_id='' if cached else BOOT, pid=7,
+            interface='Fictive', host=self.host.name, boot_id='' if cached else f'{BOOT}-{self.host.name}', pid=7,
             started=STARTED.format(job.start // 60 % 60, job.start % 60),
             seconds=sum(window.seconds for window in windows),
             cpu_seconds=sum(window.cpu_seconds for window in windows),
@@ -239,12 +239,13 @@ def on_processors(
             use = Use(used if shown else None, used, used and seconds, used and seconds)
             joules = 100 * seconds, watts * seconds if used else 0.0, None, None
             window = Window(start, seconds, 3 * seconds, 3 * seconds, joules, of_gpu(use))
+            host = hosts[0] if held else hosts[1]
             one = rich(entry('node', [window], 4.0, len(found)))
             found.append(
                 replace(
                     one if held or seen else _without_gpu(one),
                     subject=f'{number:02d}', stage=stage, node=stage, run_id=f'r{number}',
-                    host=hosts[0] if held else hosts[1], started=STARTED.format(0, 0),
+                    host=host, boot_id=f'{BOOT}-{host}', started=STARTED.format(0, 0),
                 )
             )  # fmt: skip
             start += seconds

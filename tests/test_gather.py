@@ -130,14 +130,14 @@ def test_several_processes_share_what_one_would(tmp_path: Path) -> None:
 
 def test_clusters_are_chained() -> None:
     spans = {
-        'long': [('h', 'b', 0.0, 100.0)],
-        'early': [('h', 'b', 1.0, 2.0)],
-        'late': [('h', 'b', 90.0, 120.0)],
-        'after': [('h', 'b', 120.0, 130.0)],
-        'booted': [('h', 'c', 0.0, 100.0)],
-        'two': [('h', 'c', 300.0, 400.0), ('g', 'b', 0.0, 1.0)],
+        'long': [('b', 0.0, 100.0)],
+        'early': [('b', 1.0, 2.0)],
+        'late': [('b', 90.0, 120.0)],
+        'after': [('b', 120.0, 130.0)],
+        'booted': [('c', 0.0, 100.0)],
+        'two': [('c', 300.0, 400.0), ('d', 0.0, 1.0)],
         'nothing': [],
-        'beside': [('g', 'b', 0.5, 0.6)],
+        'beside': [('d', 0.5, 0.6)],
     }
     assert sorted(clusters(spans)) == [
         ('after',), ('beside', 'two'), ('booted',), ('early', 'late', 'long'), ('nothing',),

@@ -400,7 +400,9 @@ class TestNotSeen:
 
     def test_some_stages(self):
         entries = data.pair()
-        blind = [replace(data.blind(e), host='other') for e in entries if e.stage == 'n4']
+        blind = [
+            replace(data.blind(e), host='other', boot_id='c') for e in entries if e.stage == 'n4'
+        ]
         entries = [entry for entry in entries if entry.stage != 'n4'] + blind
         entries = [replace(entry, run_id='') for entry in entries if entry.kind == 'node']
         _, subjects, sharing = data.summaries(entries)

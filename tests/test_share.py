@@ -103,6 +103,24 @@ def test_another_boot_is_another_clock() -> None:
     assert share([run, node]).balances[0].nodes_joules == 0
 
 
+def test_containers_of_one_machine_are_not_charged_its_energy_twice() -> None:
+    """Each has a name of its own, and one kernel is below both: 120 J were used, not 240."""
+    window = Window(0, 10, 5, 10, (120,))
+    pairs = [
+        replace(entry(kind, [window], cores, number), host=f'c{number}', run_id=f'r{number}')
+        for number in (1, 2)
+        for kind, cores in (('run', 0), ('node', 1))
+    ]
+    sharing = share(pairs)
+    assert [balance.host for balance in sharing.balances] == ['c1', 'c2']
+    for balance in sharing.balances:
+        assert balance.others_joules == pytest.approx(balance.nodes_joules)
+    # 20 J idle on 4 cores, and 100 J for 10 CPU seconds, 5 of each.
+    assert [one.joules['reserved'] for one in sharing.shares] == pytest.approx([55, 55])
+    booted = [replace(one, boot_id=one.host) for one in pairs]
+    assert [one.others_joules for one in share(booted).balances] == [0, 0]
+
+
 def test_a_node_that_outlives_its_run_loses_nothing() -> None:
     """The program was killed after 10 s; its worker went on to the end of the node."""
     run = entry('run', [Window(0, 10, 10, 20, (120,))], 0)

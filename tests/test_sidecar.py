@@ -61,7 +61,7 @@ def example(make_entry) -> tuple:
     entries = [
         make_entry((seen,)),
         make_entry((seen,), outcome='failed', error='no\tbrain'),
-        make_entry((unseen,), run_id='elsewhere', host='other'),
+        make_entry((unseen,), run_id='elsewhere', host='other', boot_id='c'),
         make_entry((), outcome='cached', run_id='cached', readings=()),
         make_entry((seen,), kind='run', reserved_cores=0.0),
     ]
@@ -116,7 +116,9 @@ def test_each_command_has_a_row(make_entry) -> None:
     window = Window(0.0, 10.0, 5.0, 10.0, (100.0,))
     unseen = window._replace(joules=(None,))
     entries = [make_entry((window,), commands=told)]
-    entries.append(make_entry((unseen,), commands=told[:1], run_id='other', host='other'))
+    entries.append(
+        make_entry((unseen,), commands=told[:1], run_id='other', host='other', boot_id='c')
+    )
     summary = summarise(share(entries).shares, parse('30').over(None, None), PUE(1.2))
     table = [row for line in summary.lines for row in command_rows(line)]
     assert [list(row) for row in table] == [list(COMMAND_COLUMNS)] * 3

@@ -183,6 +183,7 @@ def test_under_nipypes_own_plugin_each_node_is_a_job(cluster, tmp_path):
     (balance,) = sharing.balances
     parts = balance.nodes_joules + balance.overhead_joules + balance.unattributed_joules
     assert parts == pytest.approx(balance.host_joules, rel=1e-3)
-    assert balance.nodes_joules == 0  # On that host none ran.
+    # Three names of one machine, whose energy is split once.
+    assert balance.nodes_joules > 0
     assert all(one.joules['reserved'] > 0 for one in sharing.shares)
     assert {row['stage'] for row in read_tsv(site.out / 'sub-01/sub-01_carbon.tsv')} == set(nodes)

@@ -46,7 +46,7 @@ class Known:
         also where one was killed before anybody saw when it was.
         """
         names = {name for link in self.links for name in link if name}
-        return (*self.spans, *(('', name, 0.0, 1.0) for name in sorted(names)))
+        return (*self.spans, *((name, 0.0, 1.0) for name in sorted(names)))
 
 
 def there(out_dir: Path) -> None:
@@ -103,7 +103,7 @@ def known(out_dir: Path, name: str, files: Files) -> Known | None:
         same = {file: tuple(size) for file, size in head['files'].items()} == files
         if (head['v'], head['nicarbon']) != (DIGEST_VERSION, __version__) or not same:
             return None
-        spans = tuple((host, boot, start, stop) for host, boot, start, stop in head['spans'])
+        spans = tuple((place, start, stop) for place, start, stop in head['spans'])
         links = tuple((run_id, node) for run_id, node in head['links'])
         return Known(head['key'], spans, frozenset(head['subjects']), links)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -113,7 +113,7 @@ def known(out_dir: Path, name: str, files: Files) -> Known | None:
 def clusters(
     spans: Mapping[str, Iterable[Span]],
 ) -> list[tuple[str, ...]]:
-    """Runs that were on the same host at the same time, gathered.
+    """Runs that were on the same machine at the same time, gathered.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def clusters(
 
     Examples
     --------
-    >>> clusters({'a': [('h', 'b', 0, 2)], 'b': [('h', 'b', 1, 3)], 'c': [('h', 'b', 3, 4)]})
+    >>> clusters({'a': [('b', 0, 2)], 'b': [('b', 1, 3)], 'c': [('b', 3, 4)]})
     [('a', 'b'), ('c',)]
     """
     root = {name: name for name in spans}
@@ -137,10 +137,10 @@ def clusters(
             root[name] = name = root[root[name]]
         return name
 
-    places: dict[tuple[str, str], list[tuple[float, float, str]]] = defaultdict(list)
+    places: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
     for name, own in spans.items():
-        for host, boot, start, stop in own:
-            places[host, boot].append((start, stop, name))
+        for place, start, stop in own:
+            places[place].append((start, stop, name))
     for times in places.values():
         times.sort()
         _, end, first = times[0]

@@ -304,7 +304,7 @@ def leaf(
         node=work.node or work.stage,
         interface=work.interface,
         host=host.name,
-        boot_id=clock,
+        boot_id=f'{clock}-{host.name}',
         pid=0,
         started=datetime.fromtimestamp(work.began, timezone.utc).isoformat(),
         seconds=work.seconds,

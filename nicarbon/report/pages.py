@@ -18,6 +18,7 @@ from urllib.parse import quote
 from ..advice import Known, advise
 from ..complexity import Network
 from ..entry import Entry
+from ..series import is_on
 from ..share import Share
 from ..sights import Sight, sight
 from ..spread import spread_of
@@ -103,7 +104,7 @@ def subject_page(
     who = f'sub-{subject}' if subject else 'the subject'
     shares = [line.share for summary in summaries for line in summary.lines]
     total = _whole(summaries, subject)
-    runs = [run for run in context.runs if any(_of_run(run, one.entry) for one in shares)]
+    runs = [run for run in context.runs if any(is_on(one.entry, run) for one in shares)]
     titles = context.titles
     return render(
         'subject.html',
@@ -234,12 +235,6 @@ def _whole(summaries: Sequence[Summary], subject: str) -> Summary | None:
 
 def _sights(runs: Iterable[Entry]) -> list[Sight]:
     return [sight(reading) for run in runs for reading in run.readings]
-
-
-def _of_run(run: Entry, entry: Entry) -> bool:
-    """Whether an entry took time on the timeline of a run."""
-    here = (entry.run_id, entry.host, entry.boot_id) == (run.run_id, run.host, run.boot_id)
-    return here and bool(entry.windows)
 
 
 def _balances(context: Context, runs: Sequence[Entry], subject: str = '') -> list[BalanceView]:

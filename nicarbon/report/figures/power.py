@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ...entry import Entry, Window
 from ...quantity import ENERGY
-from ...series import merge_pairs, within
+from ...series import is_on, merge_pairs, within
 from ...share import Share, share
 from ..numbers import duration, scale
 from .intensity import Step, strip
@@ -70,7 +70,7 @@ def timeline(
     str
         SVG.
     """
-    own = [one for one in shares if _same(one.entry, run) and one.entry.windows]
+    own = [one for one in shares if is_on(one.entry, run)]
     names = list(dict.fromkeys(one.entry.stage or one.entry.node for one in own))
     rest = (_ELSE,) if subject else (_OWN, _OTHER)
     colours = stage_colours(names) | {_OWN: OVERHEAD, _OTHER: REST, _ELSE: REST}
@@ -106,10 +106,6 @@ class _Axis:
     def x(self, moment: float) -> float:
         fraction = min(max((moment - self.start) / self.seconds, 0.0), 1.0)
         return LEFT + (RIGHT - LEFT) * fraction
-
-
-def _same(entry: Entry, run: Entry) -> bool:
-    return (entry.run_id, entry.host, entry.boot_id) == (run.run_id, run.host, run.boot_id)
 
 
 def _slices(run: Entry, shares: Sequence[Share], subject: str) -> list[_Slice]:
