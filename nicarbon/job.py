@@ -30,8 +30,8 @@ class Job(NamedTuple):
 
     Examples
     --------
-    >>> Job('slurm:123_4').slug
-    'slurm-123_4'
+    >>> Job('slurm:123_4').slug, Job('slurm:123_4').in_array, Job('pbs:9').in_array
+    ('slurm-123_4', True, False)
     """
 
     name: str
@@ -42,6 +42,11 @@ class Job(NamedTuple):
     def slug(self) -> str:
         """The name as it may stand in the name of a folder."""
         return re.sub(r'[^\w.]+', '-', self.name)
+
+    @property
+    def in_array(self) -> bool:
+        """Whether it is one of an array of jobs."""
+        return '_' in self.name
 
 
 def job_of(environ: Mapping[str, str]) -> Job | None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import freesurfer_stand_in as stand_in
 import pytest
+from command import nicarbon
+from laboratory import make_dataset
 
 from nicarbon import ledger
 
@@ -72,11 +76,11 @@ from nicarbon.run import recording, watched
 from nicarbon.watch import Label
 out, subject = Path(sys.argv[1]), sys.argv[2]
 scaffold(out)
-with recording(out):
+with recording(out) as run:
     for stage in ('one', 'two'):
         with watched(Label(subject=subject, stage=stage, node=f'sub_{subject}.{stage}')):
             sum(range(2_000_000))
-write(out, choose({}, {}), [subject])
+write(out, choose({}, {}), [subject], alone=run.folder.name)
 """
 
 
@@ -102,5 +106,50 @@ def test_tasks_that_end_at_once_each_write_their_subject(tmp_path: Path) -> None
     for number in range(tasks):
         table = (out / f'sub-{number:02}' / f'sub-{number:02}_carbon.tsv').read_text()
         assert len(table.splitlines()) == 3
+    # None has looked at another; the group finds out that they were on one machine.
+    keys = {_key(folder.parent) for folder in ledger.folders(out)}
+    assert len(keys) == tasks
+    done = nicarbon('bids', out, 'group', cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len({_key(folder.parent) for folder in ledger.folders(out)}) < tasks
     drafts = [path for path in out.rglob('.*') if path.name != '.bidsignore']
     assert drafts == []
+
+
+def _key(log_dir: Path) -> str:
+    """Of which ledgers the digest of a run was made."""
+    return json.loads((log_dir / 'shares.tsv').read_text().partition('\n')[0])['key']
+
+
+def test_a_task_of_an_array_looks_at_its_own_run_until_its_subject_has_a_page(tmp_path: Path):
+    (tmp_path / 'bids').mkdir()
+    bids = make_dataset(tmp_path / 'bids', ('01', '02'))
+    home = stand_in.install(tmp_path / 'home')
+
+    def participant(subject: str, **job: str) -> dict[str, bool]:
+        """Which runs have a digest afterwards, by the subject that they are of."""
+        done = nicarbon(
+            bids, tmp_path / 'out', 'participant', '--participant-label', subject,
+            '--pipeline', 'freesurfer', '--stages', 'input', '-w', tmp_path / 'work',
+            cwd=tmp_path, **home, **job, **stand_in.work(tmp_path),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return {
+            '+'.join(sorted({one.subject for one in ledger.read(folder)[0] if one.subject})): (
+                folder.parent / 'shares.tsv'
+            ).exists()
+            for folder in ledger.folders(tmp_path / 'out')
+        }
+
+    def page(subject: str) -> Path:
+        return tmp_path / 'out' / f'sub-{subject}.html'
+
+    task = {'SLURM_JOB_ID': '7', 'SLURM_ARRAY_JOB_ID': '7', 'SLURM_ARRAY_TASK_ID': '1'}
+    participant('01')
+    (folder,) = ledger.folders(tmp_path / 'out')
+    (folder.parent / 'shares.tsv').unlink()
+    assert participant('02', **task) == {'01': False, '02': True}
+    assert page('02').exists()
+    # A subject that was processed before has all its runs on its page.
+    page('01').unlink()
+    assert participant('02', **task) == {'01': True, '02': True}

@@ -47,7 +47,7 @@ Tell = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """All runs of an output folder, their digests good.
+    """Runs of an output folder, their digests good.
 
     Parameters
     ----------
@@ -76,7 +76,13 @@ class Survey:
         return self.path(name).read_text('utf-8')
 
 
-def survey(out_dir: Path, *, keep: bool = True, tell: Tell = lambda _done, _all: None) -> Survey:
+def survey(
+    out_dir: Path,
+    *,
+    keep: bool = True,
+    tell: Tell = lambda _done, _all: None,
+    names: Sequence[str] = (),
+) -> Survey:
     """Find all runs, and share the energy of those that have no good digest.
 
     What was shared once is kept beside its ledger, so that this may be cut off and goes on
@@ -89,6 +95,9 @@ def survey(out_dir: Path, *, keep: bool = True, tell: Tell = lambda _done, _all:
         Whether to write digests.
     tell : callable
         Hears how far it is.
+    names : sequence of str
+        Runs to look at alone, as if no other had been beside them: a later survey of all finds
+        out, and shares again what has to be. By default all are found.
 
     Returns
     -------
@@ -99,7 +108,7 @@ def survey(out_dir: Path, *, keep: bool = True, tell: Tell = lambda _done, _all:
     InputError
         When there is no ledger.
     """
-    names = runs(out_dir)
+    names = names or runs(out_dir)
     if not names:
         raise InputError(f'{out_dir} holds no ledger (logs/*/ledger): {GIVE}')
     files = {name: files_of(out_dir, name) for name in names}

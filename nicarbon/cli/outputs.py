@@ -70,7 +70,7 @@ class Written:
         return tuple(path for path in self.paths if path.suffix == '.html')
 
 
-def write(out_dir: Path, chosen: Chosen, subjects: Iterable[str]) -> Written:
+def write(out_dir: Path, chosen: Chosen, subjects: Iterable[str], *, alone: str = '') -> Written:
     """Write tables, sidecars and pages of some subjects, from the ledgers of their runs.
 
     Parameters
@@ -80,6 +80,9 @@ def write(out_dir: Path, chosen: Chosen, subjects: Iterable[str]) -> Written:
         Grid and PUE to account with, and the options that pages show.
     subjects : iterable of str
         Labels.
+    alone : str
+        The one run to look at, where subjects have no other and ``group`` comes later: each of
+        thousands of jobs would else look at what all the others have written.
 
     Returns
     -------
@@ -93,7 +96,8 @@ def write(out_dir: Path, chosen: Chosen, subjects: Iterable[str]) -> Written:
         When the folder cannot be written.
     """
     dry_run, wanted = chosen.options.dry_run, set(subjects)
-    found = survey(out_dir, keep=not dry_run, tell=Progress(sys.stderr))
+    names = (alone,) if alone else ()
+    found = survey(out_dir, keep=not dry_run, tell=Progress(sys.stderr), names=names)
     own = {name for name, about in found.about.items() if about.subjects & wanted}
     beside = {name for cluster in found.clusters if own.intersection(cluster) for name in cluster}
     facts, assumed = read(out_dir, beside), Assumed.of(chosen.options)
@@ -103,7 +107,7 @@ def write(out_dir: Path, chosen: Chosen, subjects: Iterable[str]) -> Written:
     total = summarise(shares, assumed.over(facts.entries), assumed.pue, at=assumed.at)
     everybody = {subject for about in found.about.values() for subject in about.subjects}
     # Jobs side by side each know a part; the text is of all, or better than none.
-    if everybody <= wanted or not (out_dir / 'logs' / 'CITATION.md').exists():
+    if (everybody <= wanted and not alone) or not (out_dir / 'logs' / 'CITATION.md').exists():
         made |= _citation(total, context)
     if not dry_run:
         unmark(out_dir, chosen)

@@ -68,6 +68,13 @@ class _Plan:
         return sum(self.pipeline.steps(session) for session in self.sessions)
 
     @property
+    def alone(self) -> str:
+        """The run to report on alone, in an array of jobs, unless there was one before it."""
+        job, pages = job_of(os.environ), {bids.page_path(one.subject) for one in self.sessions}
+        first = not any((self.out_dir / page).exists() for page in pages)
+        return self.run_id if job is not None and job.in_array and first else ''
+
+    @property
     def log_dir(self) -> Path:
         return self.out_dir / 'logs' / self.run_id
 
@@ -224,13 +231,13 @@ def _run(plan: _Plan, screen: Any) -> int:
         from . import outputs
 
         screen.interrupted(plan.out_dir, plan.work_dir)
-        outputs.write(plan.out_dir, plan.chosen, subjects)
+        outputs.write(plan.out_dir, plan.chosen, subjects, alone=plan.alone)
         code = ended.code if isinstance(ended, SystemExit) else 128 + signal.SIGINT
         raise SystemExit(code) from None
     from . import outputs
 
     screen.failed(failures, plan.log_dir)
-    written = outputs.write(plan.out_dir, plan.chosen, subjects)
+    written = outputs.write(plan.out_dir, plan.chosen, subjects, alone=plan.alone)
     screen.stages(written.total, written.kinds)
     screen.pages(written.pages)
     return 1 if failures else 0
