@@ -71,7 +71,8 @@ TASK = """
 import sys, time
 from pathlib import Path
 from nicarbon.cli.choice import choose
-from nicarbon.cli.outputs import scaffold, write
+from nicarbon.cli.outputs import write
+from nicarbon.cli.saving import scaffold
 from nicarbon.run import recording, watched
 from nicarbon.watch import Label
 out, subject = Path(sys.argv[1]), sys.argv[2]

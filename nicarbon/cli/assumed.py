@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
 
 from ..account import PUE, Intensity
-from ..columns import Means
 from ..entry import Entry
 from ..errors import UsageError
 from ..grids import Grid, parse
 from ..grids.trace import Step, Trace
 from .options import Options
+
+if TYPE_CHECKING:
+    from ..columns import Means
 
 __all__ = ['Assumed', 'over']
 

@@ -6,17 +6,15 @@ read here, so that everything can be made again under other assumptions.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO
 
-from .. import __version__, bids
+from .. import bids
 from ..advice import Known
 from ..columns import tsv
 from ..errors import InputError
@@ -35,14 +33,14 @@ from .export import about
 from .facts import known_pipeline, read
 from .gather import Gathered, Survey, load, survey, tables
 from .remake import Remake, mark, remade, unmark
-from .saving import draft, save, save_all
+from .saving import draft, save_all, scaffold
 from .screen import Progress
 from .subjects import as_json, check_labels, sidecar_of, subject_files
 
 if TYPE_CHECKING:
     from polars import DataFrame
 
-__all__ = ['Written', 'scaffold', 'write', 'write_group']
+__all__ = ['Written', 'write', 'write_group']
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,27 +181,6 @@ def _table(out_dir: Path) -> Iterator[TextIO]:
 
 def _append(table: TextIO, rows: DataFrame) -> None:
     table.write(tsv(rows))
-
-
-def scaffold(
-    out_dir: Path,
-    source: Path | None = None,
-    programs: Mapping[str, str] = MappingProxyType({}),
-) -> None:
-    """Write the files that make a folder a BIDS derivative.
-
-    Parameters
-    ----------
-    out_dir : pathlib.Path
-    source : pathlib.Path, optional
-        The raw dataset.
-    programs : mapping of {str : str}
-        Further programs that make the derivatives, and their versions.
-    """
-    description = bids.dataset_description(__version__, source, programs)
-    save(out_dir / 'dataset_description.json', json.dumps(description, indent=2) + '\n')
-    save(out_dir / '.bidsignore', bids.IGNORE)
-    save(out_dir / 'README.md', bids.README)
 
 
 def _exported(found: Survey, gathered: Gathered, assumed: Assumed) -> dict[Path, str]:

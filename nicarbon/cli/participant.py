@@ -22,8 +22,8 @@ from .assumed import Assumed
 from .choice import Chosen
 from .earlier import last_pipeline
 from .options import Options
-from .outputs import scaffold
 from .pipelines import Pipeline, choose
+from .saving import scaffold
 
 __all__ = ['participant']
 

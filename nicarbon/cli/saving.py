@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TextIO
 
-from .. import files
+from .. import __version__, bids, files
 from ..errors import OutputError, StorageError
 
-__all__ = ['draft', 'save', 'save_all']
+__all__ = ['draft', 'save', 'save_all', 'scaffold']
 
 
 def save_all(out_dir: Path, made: Mapping[Path, str]) -> None:
@@ -67,3 +69,24 @@ def draft(path: Path) -> Iterator[TextIO]:
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
+
+
+def scaffold(
+    out_dir: Path,
+    source: Path | None = None,
+    programs: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Write the files that make a folder a BIDS derivative.
+
+    Parameters
+    ----------
+    out_dir : pathlib.Path
+    source : pathlib.Path, optional
+        The raw dataset.
+    programs : mapping of {str : str}
+        Further programs that make the derivatives, and their versions.
+    """
+    description = bids.dataset_description(__version__, source, programs)
+    save(out_dir / 'dataset_description.json', json.dumps(description, indent=2) + '\n')
+    save(out_dir / '.bidsignore', bids.IGNORE)
+    save(out_dir / 'README.md', bids.README)
