@@ -64,7 +64,7 @@ def job_of(environ: Mapping[str, str]) -> Job | None:
     Examples
     --------
     >>> job_of({'SLURM_JOB_ID': '125', 'SLURM_ARRAY_JOB_ID': '123', 'SLURM_ARRAY_TASK_ID': '4',
-    ...         'SLURM_CPUS_PER_TASK': '8', 'SLURM_MEM_PER_NODE': '4096'})
+    ...         'SLURMD_NODENAME': 'n7', 'SLURM_CPUS_PER_TASK': '8', 'SLURM_MEM_PER_NODE': '4096'})
     Job(name='slurm:123_4', cores=8, memory_gb=4.294967296)
     >>> job_of({'JOB_ID': '7', 'SGE_TASK_ID': 'undefined', 'SGE_CELL': 'default', 'NSLOTS': '2'})
     Job(name='sge:7', cores=2, memory_gb=None)
@@ -73,7 +73,8 @@ def job_of(environ: Mapping[str, str]) -> Job | None:
     >>> job_of({'JOB_ID': '7'}) is None
     True
     """
-    if environ.get('SLURM_JOB_ID', '').isdigit():
+    # A shell of salloc knows the job, and is on the host where that was called.
+    if environ.get('SLURM_JOB_ID', '').isdigit() and 'SLURMD_NODENAME' in environ:
         return _slurm(environ)
     if environ.get('PBS_JOBID'):
         number = environ['PBS_JOBID'].partition('.')[0]

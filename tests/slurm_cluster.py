@@ -1,15 +1,17 @@
 """A SLURM of its own, on loopback: munged, slurmctld and two slurmd, in a folder.
 
 Needs Debian's ``slurm-wlm`` and ``munge`` (SLURM 22.05 there is built so that several slurmd
-may run on one machine), and root, because slurmd starts jobs as their users. Nothing of a
-SLURM that the machine may have is read or touched.
+may run on one machine), and root, because slurmd starts jobs as their users; for accounting
+``slurmdbd``, ``mariadb-server-core`` and ``mariadb-client-core`` too. Nothing of a SLURM that the machine may have is
+read or touched.
 
 Each slurmd has a host name of its own (a UTS namespace), so that its jobs believe to be on
 different hosts.
 
-Not true of it: both are one kernel, so that each host sees the work and the energy of the
-other as its own; there is no cgroup (``proctrack/linuxproc``, ``task/none``), so that nothing
-holds a job to its cores; there is no accounting database, so that ``sacct`` knows nothing.
+Not true of it: both are one kernel, and there is no cgroup (``proctrack/linuxproc``,
+``task/none``), so that nothing holds a job to its cores. Energy is counted by SLURM itself, in
+a real database, but from a stand-in for the counters of a Cray (``acct_gather_energy/pm_counters``),
+which it is shown in a mount namespace.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -26,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DAEMONS = ('munged', 'slurmctld', 'slurmd')
+ACCOUNTANTS = ('slurmdbd', 'mariadbd', 'mariadb-install-db', 'my_print_defaults')
 NODES = ('here1', 'here2')
 
 CONFIGURATION = """\
@@ -39,8 +43,6 @@ AuthInfo=socket={folder}/munge.socket
 CredType=cred/munge
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
 MpiDefault=none
 SwitchType=switch/none
 ReturnToService=2
@@ -57,9 +59,84 @@ SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd-%n.log
+{accounting}
 {nodes}
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
+
+
+NO_ACCOUNTING = """\
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+"""
+
+ACCOUNTING = """\
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1,energy=1
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=localhost
+AccountingStoragePort={port}
+AccountingStoragePass={folder}/munge.socket
+AcctGatherEnergyType=acct_gather_energy/pm_counters
+AcctGatherNodeFreq=1
+"""
+
+DATABASE = """\
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+DbdHost=localhost
+DbdPort={port}
+SlurmUser=root
+StorageType=accounting_storage/mysql
+StorageHost=127.0.0.1
+StoragePort={storage}
+StorageUser=slurm
+StoragePass=loopback
+LogFile={folder}/slurmdbd.log
+PidFile={folder}/slurmdbd.pid
+"""
+
+# What /sys holds, and besides it what a Cray shows there.
+WITH_COUNTERS = """
+hostname "$0" && mkdir -p {folder}/sys-$0 && mount -t tmpfs none {folder}/sys-$0 && cd /sys &&
+for each in *; do
+  mkdir {folder}/sys-$0/$each && mount --rbind $each {folder}/sys-$0/$each || exit
+done
+mkdir -p {folder}/sys-$0/cray && mount --bind {folder}/cray {folder}/sys-$0/cray &&
+mount --rbind {folder}/sys-$0 /sys && cd / && exec "$@"
+"""
+
+
+class Counters:
+    """``/sys/cray/pm_counters`` of a machine that draws so many watts, whatever it does."""
+
+    def __init__(self, folder: Path, watts: float) -> None:
+        self.folder, self.watts = folder / 'cray' / 'pm_counters', watts
+        self._began, self._end = time.monotonic(), threading.Event()
+        self._thread = threading.Thread(target=self._count, daemon=True)
+        self.folder.mkdir(parents=True)
+
+    def __enter__(self) -> Counters:
+        self._show()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _count(self) -> None:
+        while not self._end.wait(0.1):
+            self._show()
+
+    def _show(self) -> None:
+        joules = 1_000_000 + self.watts * (time.monotonic() - self._began)
+        moment = int(time.time() * 1e6)
+        for name, text in (('energy', f'{joules:.0f} J'), ('power', f'{self.watts:.0f} W')):
+            # SLURM reads it at any moment, and must find it whole.
+            draft = self.folder / f'.{name}'
+            draft.write_text(f'{text} {moment} us\n')
+            draft.replace(self.folder / name)
 
 
 @dataclass(frozen=True)
@@ -123,25 +200,34 @@ class Cluster:
         )
 
 
-def missing() -> str:
+def missing(*, accounting: bool = False) -> str:
     """Why no SLURM can be started here; empty where it can."""
-    absent = [name for name in DAEMONS if _program(name) is None]
+    wanted = DAEMONS + (ACCOUNTANTS if accounting else ())
+    absent = [name for name in wanted if _program(name) is None]
     if absent:
-        return f'{", ".join(absent)}: not found; apt-get install slurm-wlm munge'
+        return f'{", ".join(absent)}: not found; make slurm-test installs them'
     return '' if os.geteuid() == 0 else 'slurmd must be started by root'
 
 
 @contextmanager
-def cluster(folder: Path, nodes: Sequence[str] = NODES, cpus: int = 1) -> Iterator[Cluster]:
-    """Start a SLURM, and stop it whatever happens."""
+def cluster(
+    folder: Path, nodes: Sequence[str] = NODES, cpus: int = 1, *, watts: float | None = None
+) -> Iterator[Cluster]:
+    """Start a SLURM, and stop it whatever happens; with accounting where ``watts`` are told."""
     one = Cluster(folder)
-    ports = _free_ports(len(nodes) + 1)
+    database, storage, *ports = _free_ports(len(nodes) + 3)
+    accounting = NO_ACCOUNTING if watts is None else ACCOUNTING
     lines = [
         f'NodeName={name} NodeHostname=localhost NodeAddr=127.0.0.1 Port={port} CPUs={cpus} '
         'RealMemory=64000 State=UNKNOWN'
         for name, port in zip(nodes, ports[1:], strict=True)
     ]
-    text = CONFIGURATION.format(folder=folder, controller=ports[0], nodes='\n'.join(lines))
+    text = CONFIGURATION.format(
+        folder=folder,
+        controller=ports[0],
+        nodes='\n'.join(lines),
+        accounting=accounting.format(folder=folder, port=database),
+    )
     (folder / 'slurm.conf').write_text(text)
     (folder / 'state').mkdir()
     (folder / 'munge.key').write_bytes(os.urandom(1024))
@@ -152,10 +238,16 @@ def cluster(folder: Path, nodes: Sequence[str] = NODES, cpus: int = 1) -> Iterat
     with ExitStack() as daemons:
         daemons.enter_context(_daemon(munge, folder, {}))
         _until((folder / 'munge.socket').exists, one)
+        script = 'hostname "$0" && exec "$@"'
+        if watts is not None:
+            daemons.enter_context(Counters(folder, watts))
+            script = WITH_COUNTERS.format(folder=folder)
+            _account(one, database, storage, daemons)
         daemons.enter_context(_daemon(['slurmctld', '-D', '-i'], folder, one.environ))
         for name in nodes:
             (folder / f'spool-{name}').mkdir()
-            apart = ['unshare', '--uts', 'sh', '-c', 'hostname "$0" && exec "$@"', name]
+            apart = ['unshare', '--uts', '--mount', '--propagation', 'private']
+            apart += ['sh', '-c', script, name]
             slurmd = [_program('slurmd') or 'slurmd', '-D', '-N', name]
             daemons.enter_context(_daemon([*apart, *slurmd], folder, one.environ))
         _until(lambda: _idle(one) == len(nodes), one)
@@ -167,6 +259,40 @@ def cluster(folder: Path, nodes: Sequence[str] = NODES, cpus: int = 1) -> Iterat
                 env={**os.environ, **one.environ}, timeout=30, capture_output=True,
             )  # fmt: skip
             time.sleep(0.5)
+
+
+def _account(one: Cluster, port: int, storage: int, daemons: ExitStack) -> None:
+    """Start a database, and who keeps SLURM's books in it."""
+    folder = one.folder
+    conf = folder / 'slurmdbd.conf'
+    conf.write_text(DATABASE.format(folder=folder, port=port, storage=storage))
+    conf.chmod(0o600)
+    (folder / 'first.sql').write_text(
+        "CREATE USER IF NOT EXISTS slurm@'127.0.0.1' IDENTIFIED BY 'loopback';\n"
+        "GRANT ALL ON *.* TO slurm@'127.0.0.1';\n"
+    )
+    common = ['--no-defaults', '--user=root', f'--datadir={folder}/database']
+    install = [_program('mariadb-install-db') or '', *common, '--skip-test-db']
+    subprocess.run(install, check=True, capture_output=True, timeout=60)
+    server = ['mariadbd', *common, f'--socket={folder}/mariadb.socket', f'--port={storage}']
+    server += [
+        '--bind-address=127.0.0.1',
+        f'--pid-file={folder}/mariadb.pid',
+        '--skip-name-resolve',
+    ]
+    server += [f'--init-file={folder}/first.sql', f'--log-error={folder}/mariadb.log']
+    daemons.enter_context(_daemon(server, folder, {}))
+    _until((folder / 'mariadb.socket').exists, one)
+    daemons.enter_context(_daemon(['slurmdbd', '-D'], folder, one.environ))
+
+    def opened() -> bool:
+        words = ['sacctmgr', '--immediate', 'add', 'cluster', 'loopback']
+        done = subprocess.run(
+            words, env={**os.environ, **one.environ}, capture_output=True, timeout=60
+        )
+        return done.returncode == 0
+
+    _until(opened, one)
 
 
 def _idle(one: Cluster) -> int:

@@ -62,6 +62,7 @@ def test_options_that_are_ours_are_refused(words: str) -> None:
 
 def test_the_names_of_runs_tell_their_job(monkeypatch) -> None:
     monkeypatch.setenv('SLURM_JOB_ID', '125')
+    monkeypatch.setenv('SLURMD_NODENAME', 'n7')
     monkeypatch.setenv('SLURM_ARRAY_JOB_ID', '123')
     monkeypatch.setenv('SLURM_ARRAY_TASK_ID', '4')
     assert re.fullmatch(r'\d{8}-\d{6}_slurm-123_4_[0-9a-f-]{36}', new_run_id())
@@ -69,6 +70,8 @@ def test_the_names_of_runs_tell_their_job(monkeypatch) -> None:
 
 def test_memory_by_core_is_that_of_all_cores() -> None:
     told = {'SLURM_JOB_ID': '1', 'SLURM_CPUS_ON_NODE': '4', 'SLURM_MEM_PER_CPU': '1000'}
+    assert job_of(told) is None
+    told |= {'SLURMD_NODENAME': 'n7'}
     assert job_of(told).memory_gb == pytest.approx(4 * 1.048576)
     assert job_of(told | {'SLURM_MEM_PER_CPU': '0'}).memory_gb is None
 
@@ -82,9 +85,10 @@ def test_states_of_the_queue_that_wait() -> None:
 def test_accounting_without_energy_is_none_not_zero() -> None:
     told = accounts(
         '5_1|COMPLETED|100|4|1|0\n5_2|TIMEOUT|100|4|1|18446744073709551614\n'
-        '5_3|OUT_OF_MEMORY|9|4|1|\n5_4|COMPLETED|100|4|1|6000\nsacct: error: no database\n'
+        '5_3|OUT_OF_MEMORY|9|4|1|\n5_4|COMPLETED|100|4|1|\n5_4.batch|COMPLETED|100|4|1|6000\n'
+        '5_4.extern|COMPLETED|101|4|1|5999\nsacct: error: no database\n6.batch|COMPLETED|1|1|1|9\n'
     )
-    assert [told[f'5_{n}'].joules for n in (1, 2, 3, 4)] == [None, None, None, 6000.0]
+    assert [told[f'5_{n}'].watts for n in (1, 2, 3, 4)] == [None, None, None, 60.0]
     assert told['5_3'].state == 'OUT_OF_MEMORY'
     assert len(told) == 4
 
@@ -92,12 +96,12 @@ def test_accounting_without_energy_is_none_not_zero() -> None:
 def test_energy_is_compared_only_of_a_host_that_was_ones_own(make_entry) -> None:
     cpu = Reading('cpu', None, 2.0, 'rapl', 'measured', 'host', 1.05)
     run = make_entry((Window(0.0, 50.0, 1.0, 1.0, (2500.0,)),), readings=(cpu,), kind='run')
-    assert compared(Account('COMPLETED', 100.0, 2, 1, 6000.0), run) == pytest.approx(1.2)
-    assert compared(Account('COMPLETED', 100.0, 1, 1, 6000.0), run) is None
-    assert compared(Account('COMPLETED', 100.0, 4, 2, 6000.0), run) is None
-    assert compared(Account('COMPLETED', 100.0, 2, 1, None), run) is None
+    assert compared(Account('COMPLETED', 2, 1, 60.0), run) == pytest.approx(1.2)
+    assert compared(Account('COMPLETED', 1, 1, 60.0), run) is None
+    assert compared(Account('COMPLETED', 4, 2, 60.0), run) is None
+    assert compared(Account('COMPLETED', 2, 1, None), run) is None
     unseen = make_entry((Window(0.0, 50.0, 1.0, 1.0, (None,)),), readings=(cpu,), kind='run')
-    assert compared(Account('COMPLETED', 100.0, 2, 1, 6000.0), unseen) is None
+    assert compared(Account('COMPLETED', 2, 1, 60.0), unseen) is None
 
 
 class Fake:

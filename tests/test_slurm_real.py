@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from laboratory import add_image, make_dataset, read_tsv, wait_until
 
 from nicarbon import ledger
 from nicarbon.entry import Entry
+from nicarbon.job import job_of
 from nicarbon.share import share
 
 pytestmark = pytest.mark.slurm
@@ -23,6 +25,19 @@ pytestmark = pytest.mark.slurm
 def cluster(tmp_path_factory):
     assert slurm_cluster.missing() == ''
     with slurm_cluster.cluster(tmp_path_factory.mktemp('slurm')) as one:
+        yield one
+
+
+WATTS = 100
+"""What the machine draws below the cluster that keeps accounts, whatever it does."""
+
+
+@pytest.fixture
+def accounted(tmp_path_factory):
+    """One node with all cores of this machine, and SLURM's own count of energy."""
+    assert slurm_cluster.missing(accounting=True) == ''
+    folder = tmp_path_factory.mktemp('accounted')
+    with slurm_cluster.cluster(folder, ('here3',), os.cpu_count(), watts=WATTS) as one:
         yield one
 
 
@@ -187,3 +202,42 @@ def test_under_nipypes_own_plugin_each_node_is_a_job(cluster, tmp_path):
     assert balance.nodes_joules > 0
     assert all(one.joules['reserved'] > 0 for one in sharing.shares)
     assert {row['stage'] for row in read_tsv(site.out / 'sub-01/sub-01_carbon.tsv')} == set(nodes)
+
+
+def test_slurms_own_count_of_an_exclusive_job_stands_beside_the_ledgers(accounted, tmp_path):
+    site = Site(tmp_path, accounted, ('01', '02', '03'))
+    cores = f'--sbatch=--cpus-per-task={os.cpu_count()} --time=10'
+    array, _ = site.submit(cores, '--participant-label', '01', '02', cpu_seconds=3.0)
+    accounted.wait()
+    code, told = site.status()
+    assert code == 0, site.said()
+    said = re.search(r"SLURM's own count: (\S+) times the power .* in 2 exclusive job", told)
+    assert said, (
+        f'{told}\n{accounted.call("sacct", "-o", "JobID,State,AllocCPUS,ConsumedEnergyRaw")}'
+    )
+    ratios = []
+    for run in (entry for entry in site.entries() if entry.kind == 'run'):
+        seen = sum(reading.joules for reading in run.readings if reading.joules is not None)
+        ratios.append(WATTS / (seen / run.seconds))
+    # SLURM counts whole seconds, of a job of ten or so, and samples each second.
+    assert float(said[1]) == pytest.approx(sum(ratios) / 2, rel=0.3)
+
+    state = accounted.call('sacct', '-X', '--noheader', '-o', 'JobID,State', '-j', array)
+    assert state.split() == [f'{array}_1', 'COMPLETED', f'{array}_2', 'COMPLETED']
+    # A job on one of the cores had the host not to itself.
+    site.submit('--sbatch=--cpus-per-task=1', '--participant-label', '03', '--no-group')
+    accounted.wait()
+    code, told = site.status()
+    assert code == 0, site.said()
+    assert "SLURM's own count" not in told
+
+
+def test_the_shell_of_an_allocation_is_not_on_its_node(cluster):
+    """``salloc`` starts it where it was called, with the variables of a job that it is not in."""
+    told = cluster.call('salloc', '--quiet', '-n1', 'env')
+    shell = dict(line.partition('=')[::2] for line in told.splitlines() if '=' in line)
+    assert 'SLURM_JOB_ID' in shell
+    assert job_of(shell) is None
+    told = cluster.call('srun', '-n1', 'env')
+    step = dict(line.partition('=')[::2] for line in told.splitlines() if '=' in line)
+    assert job_of(step) == (f'slurm:{step["SLURM_JOB_ID"]}', 1, None)

@@ -44,7 +44,7 @@ def test_fifty_writers_lose_nothing(tmp_path: Path) -> None:
     writers = [
         subprocess.Popen(
             [sys.executable, '-c', WRITER, str(go), str(number), str(NODES)],
-            env={**environ, 'SLURM_JOB_ID': str(1000 + number)},
+            env={**environ, 'SLURM_JOB_ID': str(1000 + number), 'SLURMD_NODENAME': 'n7'},
             stderr=subprocess.PIPE,
         )
         for number in range(WRITERS)
@@ -93,7 +93,7 @@ def test_tasks_that_end_at_once_each_write_their_subject(tmp_path: Path) -> None
         subprocess.Popen(
             [sys.executable, '-c', TASK, str(out), f'{number:02}'],
             env={**os.environ, 'SLURM_JOB_ID': '7', 'SLURM_ARRAY_JOB_ID': '7',
-                 'SLURM_ARRAY_TASK_ID': str(number)},
+                 'SLURM_ARRAY_TASK_ID': str(number), 'SLURMD_NODENAME': 'n7'},
             stderr=subprocess.PIPE,
         )
         for number in range(tasks)
@@ -146,6 +146,7 @@ def test_a_task_of_an_array_looks_at_its_own_run_until_its_subject_has_a_page(tm
         return tmp_path / 'out' / f'sub-{subject}.html'
 
     task = {'SLURM_JOB_ID': '7', 'SLURM_ARRAY_JOB_ID': '7', 'SLURM_ARRAY_TASK_ID': '1'}
+    task |= {'SLURMD_NODENAME': 'n7'}
     participant('01')
     (folder,) = ledger.folders(tmp_path / 'out')
     (folder.parent / 'shares.tsv').unlink()

@@ -82,7 +82,7 @@ def accounting(jobs: Sequence[str]) -> dict[str, Account]:
     dict of {str : Account}
     """
     found: dict[str, Account] = {}
-    words = ['sacct', '--allocations', '--noheader', '--parsable2', '--format', ACCOUNTING_FORMAT]
+    words = ['sacct', '--noheader', '--parsable2', '--format', ACCOUNTING_FORMAT]
     for first in range(0, len(jobs), MOST_JOBS):
         try:
             told = _call([*words, '--jobs', ','.join(jobs[first : first + MOST_JOBS])])

@@ -134,7 +134,7 @@ def _counted_twice(states: States) -> Iterator[str]:
     ratios: list[float] = []
     for number, job in states.submission.jobs.items():
         account = states.accounts.get(job)
-        if len(ratios) == MOST_LINES or not account or not account.joules:
+        if len(ratios) == MOST_LINES or not account or not account.watts:
             continue
         if states.by_number.get(number) == 'finished':
             folder = states.out_dir / 'logs' / states.runs[job] / 'ledger'

@@ -32,7 +32,7 @@ QUEUE_FORMAT = '%F|%K|%T'
 """For ``squeue --array --noheader -o``: array, task of it, state."""
 
 ACCOUNTING_FORMAT = 'JobID,State,ElapsedRaw,AllocCPUS,NNodes,ConsumedEnergyRaw'
-"""For ``sacct --allocations --noheader --parsable2 --format``."""
+"""For ``sacct --noheader --parsable2 --format``: a line for each job, and for each step after it."""
 
 
 class End(NamedTuple):
@@ -103,20 +103,16 @@ class Account(NamedTuple):
     ----------
     state : str
         ``COMPLETED``, ``TIMEOUT``, ``OUT_OF_MEMORY``, …
-    seconds : float
-        Wall time.
     cores : int
     hosts : int
-    joules : float or None
-        Of all its hosts while it ran; None where no plugin counts, which SLURM prints as
-        0 or as nothing.
+    watts : float or None
+        Mean power of its hosts while it ran; None where no plugin counts.
     """
 
     state: str
-    seconds: float
     cores: int
     hosts: int
-    joules: float | None
+    watts: float | None
 
 
 def accounts(text: str) -> dict[str, Account]:
@@ -132,22 +128,34 @@ def accounts(text: str) -> dict[str, Account]:
     dict of {str : Account}
         By ``<array>_<task>``, or id alone.
 
+    Notes
+    -----
+    SLURM (22.05) leaves the energy of a job empty, and tells it of its steps. Each step has the
+    energy of its host while it lasted, so those inside the script's own must not be added to it:
+    the one that counted the most is taken.
+
     Examples
     --------
-    >>> found = accounts('12_1|COMPLETED|90|8|1|5400\n12_2|CANCELLED by 0|3|8|1|0\n'
+    >>> found = accounts('12_1|COMPLETED|91|8|1|\n12_1.batch|COMPLETED|90|8|1|5400\n'
+    ...                  '12_1.0|COMPLETED|80|8|1|4800\n12_2|CANCELLED by 0|3|8|1|\n'
     ...                  '12_[3-9]|PENDING|0|8|0|')
-    >>> found['12_1'].joules, found['12_2'].state, found['12_2'].joules, len(found)
-    (5400.0, 'CANCELLED', None, 2)
+    >>> found['12_1'].watts, found['12_2'].state, found['12_2'].watts, len(found)
+    (60.0, 'CANCELLED', None, 2)
     """
-    found = {}
+    found: dict[str, Account] = {}
+    most: dict[str, int] = {}
     for line in text.splitlines():
         words = line.strip().split('|')
-        if len(words) != 6 or not re.fullmatch(r'\d+(_\d+)?', words[0]) or not words[1]:
+        if len(words) != 6 or not words[1]:
             continue
+        job, _, step = words[0].partition('.')
         seconds, cores, hosts, joules = (int(word) if word.isdigit() else 0 for word in words[2:])
+        if re.fullmatch(r'\d+(_\d+)?', job) and not step:
+            found[job] = Account(words[1].split()[0], cores, hosts, None)
         # 2^64 - 2 is SLURM's word for "no value".
-        known = float(joules) if 0 < joules < 2**63 else None
-        found[words[0]] = Account(words[1].split()[0], float(seconds), cores, hosts, known)
+        if job in found and seconds and most.get(job, 0) < joules < 2**63:
+            most[job] = joules
+            found[job] = found[job]._replace(watts=joules / seconds)
     return found
 
 
@@ -169,9 +177,9 @@ def compared(account: Account, run: Entry) -> float | None:
     """
     alone = account.hosts == 1 and account.cores >= run.host_cores
     seen = [one.joules for one in run.readings if one.scope == 'host' and one.joules is not None]
-    if not (alone and account.joules and account.seconds and run.seconds and sum(seen) > 0):
+    if not (alone and account.watts and run.seconds and sum(seen) > 0):
         return None
-    return (account.joules / account.seconds) / (sum(seen) / run.seconds)
+    return account.watts / (sum(seen) / run.seconds)
 
 
 @dataclass(frozen=True, slots=True)
