@@ -8,8 +8,8 @@ read or touched.
 Each slurmd has a host name of its own (a UTS namespace), so that its jobs believe to be on
 different hosts.
 
-Not true of it: both are one kernel, and there is no cgroup (``proctrack/linuxproc``,
-``task/none``), so that nothing holds a job to its cores. Energy is counted by SLURM itself, in
+Not true of it: both are one kernel. Jobs are held to their cores and memory only where they are
+``confined``, by control groups of version 1. Energy is counted by SLURM itself, in
 a real database, but from a stand-in for the counters of a Cray (``acct_gather_energy/pm_counters``),
 which it is shown in a mount namespace.
 """
@@ -41,13 +41,11 @@ SlurmdUser=root
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket
 CredType=cred/munge
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+{tracking}
 MpiDefault=none
 SwitchType=switch/none
 ReturnToService=2
 SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
 SlurmdParameters=config_overrides
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1
 KillWait=2
@@ -64,6 +62,27 @@ SlurmdLogFile={folder}/slurmd-%n.log
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 
+
+LOOSE = """\
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectTypeParameters=CR_Core
+"""
+
+CONFINED = """\
+ProctrackType=proctrack/cgroup
+TaskPlugin=task/cgroup
+SelectTypeParameters=CR_Core_Memory
+"""
+
+GROUPS = Path('/sys/fs/cgroup')
+
+CGROUP = f"""\
+CgroupPlugin=cgroup/v1
+CgroupMountpoint={GROUPS}
+ConstrainCores=yes
+ConstrainRAMSpace=yes
+"""
 
 NO_ACCOUNTING = """\
 JobAcctGatherType=jobacct_gather/none
@@ -211,7 +230,12 @@ def missing(*, accounting: bool = False) -> str:
 
 @contextmanager
 def cluster(
-    folder: Path, nodes: Sequence[str] = NODES, cpus: int = 1, *, watts: float | None = None
+    folder: Path,
+    nodes: Sequence[str] = NODES,
+    cpus: int = 1,
+    *,
+    watts: float | None = None,
+    confined: bool = False,
 ) -> Iterator[Cluster]:
     """Start a SLURM, and stop it whatever happens; with accounting where ``watts`` are told."""
     one = Cluster(folder)
@@ -227,7 +251,10 @@ def cluster(
         controller=ports[0],
         nodes='\n'.join(lines),
         accounting=accounting.format(folder=folder, port=database),
+        tracking=CONFINED if confined else LOOSE,
     )
+    if confined:
+        (folder / 'cgroup.conf').write_text(CGROUP)
     (folder / 'slurm.conf').write_text(text)
     (folder / 'state').mkdir()
     (folder / 'munge.key').write_bytes(os.urandom(1024))
@@ -236,6 +263,7 @@ def cluster(
     munge += [f'--{name}-file={folder}/munge.{name}' for name in ('key', 'pid', 'seed')]
     munge += [f'--log-file={folder}/munged.log']
     with ExitStack() as daemons:
+        daemons.callback(_ungroup, nodes)
         daemons.enter_context(_daemon(munge, folder, {}))
         _until((folder / 'munge.socket').exists, one)
         script = 'hostname "$0" && exec "$@"'
@@ -259,6 +287,20 @@ def cluster(
                 env={**os.environ, **one.environ}, timeout=30, capture_output=True,
             )  # fmt: skip
             time.sleep(0.5)
+
+
+def confines() -> bool:
+    """Whether control groups are here that this SLURM can confine a job by."""
+    needed = (GROUPS / name / 'tasks' for name in ('cpuset', 'memory', 'freezer'))
+    return all(os.access(path, os.W_OK) for path in needed)
+
+
+def _ungroup(nodes: Sequence[str]) -> None:
+    """Remove the control groups that slurmd leaves behind."""
+    for top in (path for name in nodes for path in GROUPS.glob(f'*/slurm_{name}')):
+        for folder, _, _ in os.walk(top, topdown=False):
+            with suppress(OSError):
+                Path(folder).rmdir()
 
 
 def _account(one: Cluster, port: int, storage: int, daemons: ExitStack) -> None:

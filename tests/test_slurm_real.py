@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import freesurfer_stand_in as stand_in
@@ -32,12 +33,14 @@ WATTS = 100
 """What the machine draws below the cluster that keeps accounts, whatever it does."""
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def accounted(tmp_path_factory):
-    """One node with all cores of this machine, and SLURM's own count of energy."""
+    """One node with all cores of this machine, whose energy and control groups are SLURM's."""
     assert slurm_cluster.missing(accounting=True) == ''
     folder = tmp_path_factory.mktemp('accounted')
-    with slurm_cluster.cluster(folder, ('here3',), os.cpu_count(), watts=WATTS) as one:
+    with slurm_cluster.cluster(
+        folder, ('here3',), os.cpu_count(), watts=WATTS, confined=slurm_cluster.confines()
+    ) as one:
         yield one
 
 
@@ -205,27 +208,25 @@ def test_under_nipypes_own_plugin_each_node_is_a_job(cluster, tmp_path):
 
 
 def test_slurms_own_count_of_an_exclusive_job_stands_beside_the_ledgers(accounted, tmp_path):
-    site = Site(tmp_path, accounted, ('01', '02', '03'))
+    site = Site(tmp_path, accounted, ('01', '02'))
     cores = f'--sbatch=--cpus-per-task={os.cpu_count()} --time=10'
-    array, _ = site.submit(cores, '--participant-label', '01', '02', cpu_seconds=3.0)
+    (array,) = site.submit(cores, '--participant-label', '01', '--no-group', cpu_seconds=3.0)
     accounted.wait()
     code, told = site.status()
     assert code == 0, site.said()
-    said = re.search(r"SLURM's own count: (\S+) times the power .* in 2 exclusive job", told)
+    said = re.search(r"SLURM's own count: (\S+) times the power .* in 1 exclusive job", told)
     assert said, (
         f'{told}\n{accounted.call("sacct", "-o", "JobID,State,AllocCPUS,ConsumedEnergyRaw")}'
     )
-    ratios = []
-    for run in (entry for entry in site.entries() if entry.kind == 'run'):
-        seen = sum(reading.joules for reading in run.readings if reading.joules is not None)
-        ratios.append(WATTS / (seen / run.seconds))
+    (run,) = (entry for entry in site.entries() if entry.kind == 'run')
+    seen = sum(reading.joules for reading in run.readings if reading.joules is not None)
     # SLURM counts whole seconds, of a job of ten or so, and samples each second.
-    assert float(said[1]) == pytest.approx(sum(ratios) / 2, rel=0.3)
+    assert float(said[1]) == pytest.approx(WATTS / (seen / run.seconds), rel=0.3)
 
     state = accounted.call('sacct', '-X', '--noheader', '-o', 'JobID,State', '-j', array)
-    assert state.split() == [f'{array}_1', 'COMPLETED', f'{array}_2', 'COMPLETED']
+    assert state.split() == [f'{array}_1', 'COMPLETED']
     # A job on one of the cores had the host not to itself.
-    site.submit('--sbatch=--cpus-per-task=1', '--participant-label', '03', '--no-group')
+    site.submit('--sbatch=--cpus-per-task=1', '--participant-label', '02', '--no-group')
     accounted.wait()
     code, told = site.status()
     assert code == 0, site.said()
@@ -241,3 +242,12 @@ def test_the_shell_of_an_allocation_is_not_on_its_node(cluster):
     told = cluster.call('srun', '-n1', 'env')
     step = dict(line.partition('=')[::2] for line in told.splitlines() if '=' in line)
     assert job_of(step) == (f'slurm:{step["SLURM_JOB_ID"]}', 1, None)
+
+
+@pytest.mark.skipif(not slurm_cluster.confines(), reason='no control groups of version 1 here')
+def test_what_a_job_is_held_to_is_what_it_takes(accounted):
+    words = [sys.executable, '-m', 'nicarbon', 'doctor', '--json']
+    machine = json.loads(accounted.call('srun', '-c1', '--mem=3000', *words))['machine']
+    assert machine['usable_cores'] == 1
+    assert machine['usable_memory_gb'] == pytest.approx(3000 * 1.048576 / 1000, abs=0.05)
+    assert machine['cores'] == os.cpu_count()
