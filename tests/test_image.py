@@ -19,8 +19,10 @@ from pathlib import Path
 import pytest
 from command import VALIDATOR, digest
 from engine import Engine, missing
+from powercap import Powercap
 
 from nicarbon import __version__, ledger
+from nicarbon.share import share
 
 pytestmark = pytest.mark.image
 
@@ -190,3 +192,87 @@ def test_it_stops_when_told(engine: Engine, image: str, bids: Path, tmp_path: Pa
     assert time.monotonic() - start < 30
     assert engine.must('podman', 'wait', 'stopped').strip() == '143'
     assert (folder / 'sub-01.html').exists()
+
+
+HIDDEN = 'sys/devices/virtual/powercap'
+
+
+def with_counters(folder: Path) -> Path:
+    """A ``/sys`` whose counters are where the kernel has them, and linked to from their class."""
+    tree, links = Powercap(folder / HIDDEN), folder / 'sys/class/powercap'
+    links.mkdir(parents=True)
+    (folder / 'sys/fs/cgroup').mkdir(parents=True)  # Where an engine mounts the groups.
+    for flat in [path for path in tree.root.iterdir() if path.is_symlink()]:
+        to = f'../../devices/virtual/powercap/{flat.readlink()}'
+        (links / flat.name).symlink_to(to)
+        flat.unlink()
+    return folder / 'sys'
+
+
+def test_counters_that_an_engine_hides_are_named_with_the_flag_that_shows_them(
+    engine: Engine, image: str, tmp_path: Path
+) -> None:
+    """What newer engines hide by default (CVE-2020-8694) is hidden here by an option."""
+    sys_ = with_counters(tmp_path)
+    hidden = ('-v', f'{sys_}:/sys:ro', '--security-opt', f'mask=/{HIDDEN}')
+
+    def cpu(*words: str) -> dict[str, str]:
+        done = engine.run(*hidden, *words, image, 'doctor', '--json')
+        assert done.returncode == 0, done.stderr
+        counters = json.loads(done.stdout)['counters']
+        (found,) = (
+            one
+            for one in counters
+            if one['method'] == 'rapl:powercap' and one['component'] == 'cpu'
+        )
+        return found
+
+    shown = cpu()
+    assert shown['state'] != 'used'
+    flag = re.search(r'-v (\S+):(/sys/class/powercap:ro)', shown['mend'])
+    assert flag, shown
+    assert flag[1] == f'/{HIDDEN}'
+    opened = cpu('-v', f'{tmp_path}{flag[1]}:{flag[2]}')
+    assert (opened['state'], opened['tier']) == ('used', 'measured'), opened
+
+
+WORK = """
+import sys, time
+from nicarbon.run import recording, watched
+from nicarbon.watch import Label
+with recording('/out'), watched(Label(subject=sys.argv[1], stage='s', node='s')):
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        pass
+"""
+
+
+def test_two_containers_side_by_side_are_one_machine(
+    engine: Engine, image: str, tmp_path: Path
+) -> None:
+    """Each has a name of its own; the energy of the machine is split between them, once."""
+    folder = writable(tmp_path / 'out')
+    words = (
+        'podman',
+        '--runtime',
+        'runc',
+        'run',
+        '-d',
+        '--network',
+        'none',
+        '-v',
+        f'{folder}:/out',
+    )
+    names = ('one', 'other')
+    python = ('--entrypoint', '/opt/nicarbon/bin/python')
+    for name in names:
+        engine.must(*words, *python, '--name', name, image, '-c', WORK, name)
+    assert {engine.must('podman', 'wait', name).strip() for name in names} == {'0'}
+    done = engine.run('-v', f'{folder}:/out', image, '/data', '/out', 'group')
+    assert done.returncode == 0, done.stderr
+    entries, _ = ledger.read(*ledger.folders(folder))
+    assert len({entry.host for entry in entries}) == 2
+    assert len({entry.boot_id for entry in entries}) == 1
+    balances = share(entries).balances
+    assert len(balances) == 2
+    assert all(one.others_joules > 0.2 * one.nodes_joules for one in balances)

@@ -164,7 +164,7 @@ class TestSubjectPage:
         for policy, joules in pair[1][0].policies.items():
             shown = energy(joules, joules / data.HOST.u_rel, joules * data.HOST.u_rel)
             assert f'{policy} {shown.split(" (")[0]}' in text
-        assert footprint.joules == pair[1][0].policies['reserved']
+        assert footprint.joules == pytest.approx(pair[1][0].policies['reserved'])
 
     def test_pictures_are_images_that_cannot_run(self, pair):
         _, subjects, context, _ = pair
