@@ -100,6 +100,18 @@ def test_counters_that_count(tmp_path: Path) -> None:
     assert {each.component for each in found.run if each.tier == 'measured'} == {'cpu', 'dram'}
 
 
+def test_counters_that_only_links_lead_to_are_hidden(tmp_path: Path) -> None:
+    """As engines hide them: the class is shown, and what it links to is not."""
+    folder = tmp_path / 'sys/class/powercap'
+    folder.mkdir(parents=True)
+    (folder / 'intel-rapl').symlink_to('../../devices/virtual/powercap/intel-rapl')
+    (folder / 'intel-rapl:0').symlink_to('../../devices/virtual/powercap/intel-rapl/intel-rapl:0')
+    found = look_at(tmp_path / 'sys')
+    (cpu,) = (c for c in found.counters if (c.component, c.method) == ('cpu', 'rapl:powercap'))
+    assert cpu.why == 'hidden from this container: intel-rapl:0 links to what it cannot see'
+    assert '-v /sys/devices/virtual/powercap:/sys/class/powercap:ro' in cpu.mend
+
+
 def test_lines_fit_into_80_columns(tmp_path: Path) -> None:
     with powercap(tmp_path / 'sys/class/powercap'):
         diagnoses = [look_at(tmp_path / 'sys'), look_at(tmp_path / 'none')]

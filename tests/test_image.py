@@ -14,12 +14,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from command import VALIDATOR, digest
 from engine import Engine, missing
-from powercap import Powercap
+from machines import powercap
 
 from nicarbon import __version__, ledger
 from nicarbon.share import share
@@ -197,24 +198,25 @@ def test_it_stops_when_told(engine: Engine, image: str, bids: Path, tmp_path: Pa
 HIDDEN = 'sys/devices/virtual/powercap'
 
 
-def with_counters(folder: Path) -> Path:
+@contextmanager
+def with_counters(folder: Path) -> Iterator[Path]:
     """A ``/sys`` whose counters are where the kernel has them, and linked to from their class."""
-    tree, links = Powercap(folder / HIDDEN), folder / 'sys/class/powercap'
+    links = folder / 'sys/class/powercap'
     links.mkdir(parents=True)
     (folder / 'sys/fs/cgroup').mkdir(parents=True)  # Where an engine mounts the groups.
-    for flat in [path for path in tree.root.iterdir() if path.is_symlink()]:
-        to = f'../../devices/virtual/powercap/{flat.readlink()}'
-        (links / flat.name).symlink_to(to)
-        flat.unlink()
-    return folder / 'sys'
+    with powercap(folder / HIDDEN) as tree:
+        for flat in [path for path in tree.iterdir() if path.is_symlink()]:
+            to = f'../../devices/virtual/powercap/{flat.readlink()}'
+            (links / flat.name).symlink_to(to)
+            flat.unlink()
+        yield folder / 'sys'
 
 
 def test_counters_that_an_engine_hides_are_named_with_the_flag_that_shows_them(
     engine: Engine, image: str, tmp_path: Path
 ) -> None:
     """What newer engines hide by default (CVE-2020-8694) is hidden here by an option."""
-    sys_ = with_counters(tmp_path)
-    hidden = ('-v', f'{sys_}:/sys:ro', '--security-opt', f'mask=/{HIDDEN}')
+    hidden = ('-v', f'{tmp_path}/sys:/sys:ro', '--security-opt', f'mask=/{HIDDEN}')
 
     def cpu(*words: str) -> dict[str, str]:
         done = engine.run(*hidden, *words, image, 'doctor', '--json')
@@ -227,12 +229,14 @@ def test_counters_that_an_engine_hides_are_named_with_the_flag_that_shows_them(
         )
         return found
 
-    shown = cpu()
-    assert shown['state'] != 'used'
-    flag = re.search(r'-v (\S+):(/sys/class/powercap:ro)', shown['mend'])
-    assert flag, shown
-    assert flag[1] == f'/{HIDDEN}'
-    opened = cpu('-v', f'{tmp_path}{flag[1]}:{flag[2]}')
+    with with_counters(tmp_path):
+        shown = cpu()
+        assert shown['state'] == 'absent'
+        assert 'hidden from this container' in shown['why']
+        flag = re.search(r'-v (\S+):(/sys/class/powercap:ro)', shown['mend'])
+        assert flag, shown
+        assert flag[1] == f'/{HIDDEN}'
+        opened = cpu('-v', f'{tmp_path}{flag[1]}:{flag[2]}')
     assert (opened['state'], opened['tier']) == ('used', 'measured'), opened
 
 

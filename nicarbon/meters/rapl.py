@@ -219,6 +219,9 @@ def _missing(host: Host, root: Path, component: str, others: bool) -> tuple[str,
     """Why there is no zone, and what would make one."""
     if others:
         return f'this processor has no zone of its {component}', ''
+    links = sorted(root.glob('*:*'))
+    if links and not any(link.exists() for link in links):
+        return f'hidden from this container: {links[0].name} links to what it cannot see', BIND
     if host.virtual:
         return 'a virtual machine: its host shows it no counter', ''
     # Apptainer shows what the machine shows.
