@@ -77,8 +77,9 @@ class Engine:
         tar.unlink()
 
     def build(self, context: Path, target: str, tag: str, *words: object) -> str:
+        """Build a target; layers are kept, so that the next one begins where this one ended."""
         return self.must(
-            *('buildah', 'bud', '--isolation', 'chroot', '--timestamp', '0'),
+            *('buildah', 'bud', '--isolation', 'chroot', '--timestamp', '0', '--layers'),
             *('--target', target, '-t', tag, *pip(self.folder), *words, context),
         )
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 from command import VALIDATOR, digest
 from engine import Engine, missing
+from laboratory import make_dataset
 from machines import powercap
 
 from nicarbon import __version__, ledger
@@ -280,3 +281,37 @@ def test_two_containers_side_by_side_are_one_machine(
     balances = share(entries).balances
     assert len(balances) == 2
     assert all(one.others_joules > 0.2 * one.nodes_joules for one in balances)
+
+
+SURFERS = {'freesurfer': ('--stages', 'input', 'motioncor'), 'fastsurfer': ()}
+"""Targets, and what of their pipeline is run here."""
+
+
+@pytest.mark.parametrize('surfer', SURFERS)
+def test_a_surfer_runs_with_the_licence_of_its_user(
+    engine: Engine, image: str, tmp_path: Path, surfer: str
+) -> None:
+    """With a stand-in for its image: how the target takes programs out of it is what is tested."""
+    file = ROOT / 'tests' / 'stand_ins.Dockerfile'
+    engine.build(ROOT / 'tests', surfer, surfer, '-f', file)
+    source = f'{surfer.upper()}=localhost/{surfer}'
+    tag = f'with-{surfer}'
+    engine.build(ROOT, f'nicarbon-{surfer}', tag, '--build-arg', source)
+    find = ('-c', 'find / -xdev -name "*license*" -path "*/freesurfer/*"')
+    assert engine.run('--entrypoint', 'sh', surfer, *find).stdout.strip()
+    assert engine.run('--entrypoint', 'sh', tag, *find).stdout == ''
+
+    (tmp_path / 'bids').mkdir()
+    bids, out = make_dataset(tmp_path / 'bids', ('01',)), writable(tmp_path / 'out')
+    words = ('--read-only', '--tmpfs', '/tmp', '--user', NOBODY, '-v', f'{bids}:/data:ro')
+    words += ('-v', f'{out}:/out')
+    done = engine.run(*words, tag, '/data', '/out', 'participant', *SURFERS[surfer])
+    assert done.returncode == 69
+    assert 'has no licence' in done.stderr
+    (tmp_path / 'license.txt').write_text('somebody\n')
+    licence = ('-v', f'{tmp_path}/license.txt:/license.txt:ro', '-e', 'FS_LICENSE=/license.txt')
+    done = engine.run(*words, *licence, tag, '/data', '/out', 'participant', *SURFERS[surfer])
+    assert done.returncode == 0, done.stdout + done.stderr
+    entries, _ = ledger.read(*ledger.folders(out))
+    assert {entry.outcome for entry in entries} == {'ran'}
+    assert (out / 'sub-01.html').exists()

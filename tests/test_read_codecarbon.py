@@ -246,8 +246,13 @@ def test_a_field_without_end_costs_one_line(tmp_path: Path):
     assert '1 rows cannot be read' in found.warnings[0]
 
 
+# Python 3.10 writes no NUL; noise has some.
 CELL = st.sampled_from(['', '0', '-1', '1e308', 'inf', 'a', '3600', '0.5', '2026-01-02T10:00:00'])
-CELL |= st.floats().map(repr) | st.text(max_size=12) | st.datetimes().map(str)
+CELL |= (
+    st.floats().map(repr)
+    | st.text(st.characters(exclude_characters='\0'), max_size=12)
+    | st.datetimes().map(str)
+)
 ROWS = st.lists(st.dictionaries(st.sampled_from([*ROW, 'task_name']), CELL), max_size=6)
 
 

@@ -21,6 +21,9 @@ __all__ = ['Progress', 'Screen']
 MOST_PAGES = 50
 """Pages that are named one by one."""
 
+STAGE_COLUMNS = 24
+"""For the names of stages in a table; more where one is longer."""
+
 
 class Progress:
     """A line now and then about work that takes long; nothing about what does not.
@@ -138,16 +141,20 @@ class Screen:
 
     def stages(self, dataset: Summary, kinds: Iterable[Kind]) -> None:
         """A table: what each stage cost, over all that were run."""
+        ran = [(self._titles.get(k.stage, k.stage), k.total) for k in kinds if k.total.ran]
+        width = max([STAGE_COLUMNS, *(len(title) + 1 for title, _ in ran)])
         self.say(
-            f'{"stage":<24}{"runs":>5}{"wall":>10}{"CPU":>10}  {"energy (95 %)":<27}CO2e (95 %)'
+            f'{"stage":<{width}}{"runs":>5}{"wall":>10}{"CPU":>10}  '
+            f'{"energy (95 %)":<27}CO2e (95 %)'
         )
-        for kind in kinds:
-            if kind.total.ran:
-                self.say(_row(self._titles.get(kind.stage, kind.stage), kind.total))
+        for title, one in ran:
+            self.say(f'{title:<{width}}{_row(one)}')
         total = dataset.footprint
         if dataset.tiers:
             joules = energy(total.joules, total.joules_low, total.joules_high)
-            self.say(f'{"all":<49}  {joules:<27}{carbon(total.grams, total.low, total.high)}')
+            self.say(
+                f'{"all":<{width + 25}}  {joules:<27}{carbon(total.grams, total.low, total.high)}'
+            )
         lost = sum(dataset.outcomes.get(word, 0) for word in ('failed', 'killed'))
         if lost:
             spent = dataset.lost
@@ -193,11 +200,11 @@ class Screen:
             self.say(f'and those of {len(pages) - 1:,} participants beside it')
 
 
-def _row(title: str, total: Summary) -> str:
+def _row(total: Summary) -> str:
     seconds, cpu = f'{total.seconds:.1f} s', f'{total.cpu_seconds:.1f} s'
     joules = grams = 'not seen'
     if total.tiers:
         spent = total.footprint
         joules = energy(spent.joules, spent.joules_low, spent.joules_high)
         grams = carbon(spent.grams, spent.low, spent.high)
-    return f'{title:<24}{total.ran:>5}{seconds:>10}{cpu:>10}  {joules:<27}{grams}'
+    return f'{total.ran:>5}{seconds:>10}{cpu:>10}  {joules:<27}{grams}'
