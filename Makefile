@@ -70,7 +70,7 @@ slurm:
 	@test "$$(id -u)" = 0 || { echo 'make slurm-test: needs root, as whom slurmd runs'; exit 1; }
 	@PATH=$$PATH:/usr/sbin; command -v slurmctld >/dev/null && command -v slurmd >/dev/null && \
 	  command -v munged >/dev/null && command -v slurmdbd >/dev/null && \
-	  command -v mariadbd >/dev/null && command -v my_print_defaults >/dev/null || \
+	  command -v mariadb-install-db >/dev/null && command -v my_print_defaults >/dev/null || \
 	  { apt-get -qq update && \
 	    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
 	      slurm-wlm munge slurmdbd mariadb-server-core mariadb-client-core >/dev/null; } || \

@@ -229,7 +229,8 @@ class Parts:
             self._ends += [starts.min(), stops.max()]
         place = pl.when(pl.col('boot_id') != '').then('boot_id').otherwise('host').hash()
         work = pl.concat_str('subject', 'session', 'stage', 'node', separator='\t').hash()
-        # Work on one subject and session in one run; and the machine, whatever its boot.
+        # Work on one subject and session in one run; and the machine by its name, as its boot is new
+        # with each start.
         attempt = pl.concat_str('subject', 'session', 'run_id', separator='\t').hash()
         machine = (pl.col('host').hash() % 2**32).cast(pl.UInt32).alias('machine')
         began = pl.col('started').str.to_datetime(time_zone='UTC', time_unit='us', strict=False)

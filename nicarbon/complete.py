@@ -29,7 +29,7 @@ def completed(timeline: Entry, nodes: Sequence[Entry]) -> Entry:
     ----------
     timeline : Entry
     nodes : sequence of Entry
-        With windows, on the same host.
+        With windows, on the same machine.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def refined(runs: Sequence[Entry], nodes: Sequence[Entry]) -> list[Entry]:
     ----------
     runs : sequence of Entry
     nodes : sequence of Entry
-        With windows, on the same host.
+        With windows, on the same machine.
 
     Returns
     -------

@@ -6,7 +6,7 @@ stage. They are worked out once, kept in ``logs/<run_id>/shares.tsv``, and read 
 none of them: they are a view of whoever reads.
 
 A digest is good as long as no ledger of its run has changed, nor any of a run that was on the
-same host at the same time: its key says of which it was made.
+same machine at the same time: its key says of which it was made.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from .entry import Entry, Tier
 from .host import Host
 from .host import read as read_host
 from .ledger import from_line, to_line
+from .nesting import leaves
 from .phases import apart
 from .pieces import cut
-from .series import leaves, spells
+from .series import spells
 from .share import Balance, Share, Sharing, share
 from .sights import Sight, merged, sight
 from .split import mean

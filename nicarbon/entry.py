@@ -234,7 +234,7 @@ class Entry(NamedTuple):
     job : str
         Of the batch system, such as ``slurm:123_4``; empty outside any.
     job_cores : int or None
-        Cores that the job was given on this host; None where it is not said.
+        Cores of this host that were kept for the job; None where it is not said.
     """
 
     entry_id: str

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from .charge import Stake
 from .entry import Entry
-from .series import SLACK, encloses
+from .nesting import SLACK, encloses
 
 __all__ = ['descendants', 'nested', 'overheads']
 
@@ -20,7 +20,7 @@ def nested(runs: Iterable[Entry]) -> dict[str, set[str]]:
     Parameters
     ----------
     runs : iterable of Entry
-        With windows, of one host and boot.
+        With windows, of one machine and boot.
 
     Returns
     -------
@@ -42,8 +42,9 @@ def descendants(
 ) -> list[list[Stake]]:
     """Nodes whose processes may be those of their run's program, per window.
 
-    One of another job was started by a batch system, and one that used more CPU seconds than
-    the run shows in the same windows by something else: the run's seconds do not hold its own.
+    One of another job or under another name of the machine (a container) was started by a batch
+    system or an engine, and one that used more CPU seconds than the run shows in the same windows
+    by something else: the run's seconds do not hold its own.
 
     Parameters
     ----------
@@ -56,12 +57,12 @@ def descendants(
     """
     own: dict[str, float] = {}
     most: dict[str, float] = {}
-    jobs = {one.node.run_id: one.node.job for beside in runs for one in beside}
+    places = {one.node.run_id: (one.node.host, one.node.job) for beside in runs for one in beside}
     elsewhere = {
         one.node.entry_id
         for inside in nodes
         for one in inside
-        if one.node.job != jobs.get(one.node.run_id, one.node.job)
+        if (here := (one.node.host, one.node.job)) != places.get(one.node.run_id, here)
     }
     for beside, inside in zip(runs, nodes, strict=True):
         whole = {one.node.run_id: one.cpu_seconds for one in beside}

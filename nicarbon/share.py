@@ -20,7 +20,7 @@ Other components are split alike, by what is used and held of them: see
 no node is charged goes to ``overhead`` (the program that ran the nodes: its
 CPU seconds, no reservation) and to ``unattributed`` (idle cores, other
 programs), so that Σ nodes + overhead + unattributed = host, always. Runs that overlap
-on one host have one timeline, on which each joule is charged once.
+on one machine have one timeline, on which each joule is charged once.
 
 Everything here is a pure function of ledger entries.
 """
@@ -35,7 +35,7 @@ from typing import get_args
 
 from .entry import Entry, Tier
 from .gpu import Held
-from .series import leaves
+from .nesting import leaves
 from .split import POLICIES, Book, Policy, Tally, mean, split
 from .timeline import clusters, leftover
 
@@ -139,7 +139,7 @@ def share(entries: Iterable[Entry]) -> Sharing:
     -------
     Sharing
         One share per node entry, in the order given. Nodes outside any run
-        are split by their own windows (those that overlap on one host by what they
+        are split by their own windows (those that overlap on one machine by what they
         saw of it together), and appear in no balance.
 
     Examples

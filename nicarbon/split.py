@@ -184,7 +184,7 @@ def split(
     runs : sequence of Entry
         Those that overlap; with none, the timeline is what the nodes saw together.
     nodes : sequence of Entry
-        With windows, on the same host in the same boot.
+        With windows, on one machine in one boot.
     tallies : mapping of {str : Tally}
         By the nodes' ids; they are added to.
 

@@ -71,12 +71,13 @@ def clusters(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
 def together(nodes: Sequence[Entry]) -> Entry:
     """One timeline of the host from what several nodes saw of it.
 
-    Where several saw the same stretch, their mean is taken.
+    Where several saw the same stretch, the mean of those is taken whose tier is the strongest: a
+    container that sees no counter does not spoil what its neighbour measures.
 
     Parameters
     ----------
     nodes : sequence of Entry
-        Of one host and boot, at least one.
+        Of one machine and boot, at least one.
 
     Returns
     -------
@@ -85,12 +86,11 @@ def together(nodes: Sequence[Entry]) -> Entry:
     """
     if len(nodes) == 1:
         return nodes[0]
+    told = [reading for node in nodes for reading in node.readings if reading.scope == 'host']
+    # Of each component the first, in case that nobody saw any of it.
+    first = {reading.component: reading for reading in reversed(told)}
+    names = list(dict.fromkeys(reading.component for reading in told))
     readings: dict[str, Reading] = {}
-    for node in nodes:
-        for reading in node.readings:
-            if reading.scope == 'host':
-                before = readings.get(reading.component, reading)
-                readings[reading.component] = weaker(before, reading)
     edges = _edges(nodes)
     waiting = sorted(nodes, key=lambda node: node.windows[0].start, reverse=True)
     windows = []
@@ -101,8 +101,13 @@ def together(nodes: Sequence[Entry]) -> Entry:
             active.append(waiting.pop())
         seen = [(pieces, node) for node in active if (pieces := _pieces(node, start, stop))]
         if seen:
-            windows.append(_mean(start, stop, seen, list(readings)))
-    return nodes[0]._replace(readings=tuple(readings.values()), windows=tuple(windows))
+            window, by = _mean(start, stop, seen, names)
+            windows.append(window)
+            for reading in by:
+                before = readings.get(reading.component, reading)
+                readings[reading.component] = weaker(before, reading)
+    merged = tuple(readings.get(name, first[name]) for name in names)
+    return nodes[0]._replace(readings=merged, windows=tuple(windows))
 
 
 _TIERS: tuple[Tier, ...] = get_args(Tier)
@@ -156,11 +161,15 @@ def _pieces(node: Entry, start: float, stop: float) -> list[Window]:
     return pieces
 
 
+_Seen = tuple[float, float, Reading]
+"""Joules of a component, in how many seconds of a stretch, and how they were seen."""
+
+
 def _mean(
     start: float, stop: float, seen: Sequence[tuple[list[Window], Entry]], names: Sequence[str]
-) -> Window:
-    """What several entries saw of the host in the same stretch of time."""
-    joules: dict[str, list[tuple[float, float]]] = defaultdict(list)
+) -> tuple[Window, list[Reading]]:
+    """What several entries saw of the host in the same stretch of time, and by which readings."""
+    joules: dict[str, list[_Seen]] = defaultdict(list)
     uses: dict[str, list[Use]] = defaultdict(list)
     busy: list[float] = []
     for pieces, node in seen:
@@ -168,12 +177,13 @@ def _mean(
         busy += [sum(known)] if len(known) == len(pieces) else []
         for index, reading in enumerate(node.readings):
             if reading.scope == 'host':
-                joules[reading.component] += _seen(pieces, index)
+                joules[reading.component] += _seen(pieces, index, reading)
                 told = [piece.uses[index] for piece in pieces if piece.uses]
                 uses[reading.component] += [_sum(told)] if any(told) else []
-    told_ = [_best(joules[name]) for name in names]
+    kept = [_best(joules[name]) for name in names]
+    told_ = [(_average([one[0] for one in best]), best[0][1] if best else 0.0) for best in kept]
     partly = any(covered < 0.999 * (stop - start) for value, covered in told_ if value is not None)
-    return Window(
+    window = Window(
         start,
         stop - start,
         sum(piece.cpu_seconds for pieces, _ in seen for piece in pieces),
@@ -182,20 +192,23 @@ def _mean(
         tuple(_mean_use(uses[name]) for name in names) if any(uses.values()) else (),
         tuple(min(covered, stop - start) for _, covered in told_) if partly else (),
     )
+    return window, [reading for best in kept for _, _, reading in best]
 
 
-def _seen(pieces: Sequence[Window], index: int) -> list[tuple[float, float]]:
+def _seen(pieces: Sequence[Window], index: int, reading: Reading) -> list[_Seen]:
     """Joules that one entry saw, and in how many seconds; nothing if it saw none."""
     known = [(one.joules[index] or 0.0, one.seen(index)) for one in pieces]
     covered = sum(seconds for _, seconds in known)
-    return [(sum(joules for joules, _ in known), covered)] if covered else []
+    return [(sum(joules for joules, _ in known), covered, reading)] if covered else []
 
 
-def _best(values: Sequence[tuple[float, float]]) -> tuple[float | None, float]:
-    """The mean of those who saw the most of a stretch."""
-    most = max((covered for _, covered in values), default=0.0)
-    kept = [joules for joules, covered in values if covered >= 0.999 * most]
-    return _average(kept), most
+def _best(values: Sequence[_Seen]) -> list[_Seen]:
+    """Those of the strongest tier who saw the most of a stretch, which is that of the first."""
+    rank = min((_TIERS.index(reading.tier) for *_, reading in values), default=0)
+    values = [one for one in values if _TIERS.index(one[2].tier) == rank]
+    most = max((covered for _, covered, _ in values), default=0.0)
+    kept = [one for one in values if one[1] >= 0.999 * most]
+    return sorted(kept, key=lambda one: -one[1])
 
 
 def _sum(uses: Sequence[Use | None]) -> Use:

@@ -430,7 +430,7 @@ def unmeasured(
         outcome=outcome,
         host_memory_gb=host.memory_gb,
         job=job.name if job else '',
-        job_cores=job.cores if job else None,
+        job_cores=job.held_cores if job else None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,14 @@ settings.register_profile('untimed', deadline=None)
 settings.load_profile('untimed')
 
 CPU = Reading('cpu', None, 2.0, 'model:tdp-linear', 'modelled', 'host', 2.0)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def no_job() -> None:
+    """Of a batch system that runs the tests, which would take themselves for its tasks."""
+    for name in [*os.environ]:
+        if name.startswith(('SLURM', 'PBS_', 'SGE_')):
+            del os.environ[name]
 
 
 @pytest.fixture(scope='session', autouse=True)

@@ -298,9 +298,12 @@ def confines() -> bool:
 def _ungroup(nodes: Sequence[str]) -> None:
     """Remove the control groups that slurmd leaves behind."""
     for top in (path for name in nodes for path in GROUPS.glob(f'*/slurm_{name}')):
-        for folder, _, _ in os.walk(top, topdown=False):
-            with suppress(OSError):
-                Path(folder).rmdir()
+        end = time.monotonic() + 5
+        while top.exists() and time.monotonic() < end:
+            for folder, _, _ in os.walk(top, topdown=False):
+                with suppress(OSError):  # Who was killed may still be leaving.
+                    Path(folder).rmdir()
+            time.sleep(0.1)
 
 
 def _account(one: Cluster, port: int, storage: int, daemons: ExitStack) -> None:
@@ -315,7 +318,8 @@ def _account(one: Cluster, port: int, storage: int, daemons: ExitStack) -> None:
     )
     common = ['--no-defaults', '--user=root', f'--datadir={folder}/database']
     install = [_program('mariadb-install-db') or '', *common, '--skip-test-db']
-    subprocess.run(install, check=True, capture_output=True, timeout=60)
+    done = subprocess.run(install, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
     server = ['mariadbd', *common, f'--socket={folder}/mariadb.socket', f'--port={storage}']
     server += [
         '--bind-address=127.0.0.1',

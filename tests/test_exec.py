@@ -20,8 +20,8 @@ from doubles import BURN
 from nicarbon import ledger
 from nicarbon.command import Markers
 from nicarbon.entry import Entry
+from nicarbon.nesting import leaves
 from nicarbon.pieces import cut
-from nicarbon.series import leaves
 from nicarbon.share import share
 
 PROGRAM = Path(__file__).with_name('nipype_program.py')

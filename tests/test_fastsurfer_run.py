@@ -31,9 +31,9 @@ from nipype.interfaces.utility import Merge
 from nicarbon import ledger, recording
 from nicarbon.errors import StageError
 from nicarbon.interfaces.fastsurfer import ASegDKT, BiasField, HypVINN, ReconSurf
+from nicarbon.nesting import leaves
 from nicarbon.pieces import cut
 from nicarbon.readers.fastsurfer.output import Line, failure
-from nicarbon.series import leaves
 from nicarbon.share import Share, share
 from nicarbon.stage import parts
 from nicarbon.workflows.fastsurfer import Settings, init_fastsurfer_wf

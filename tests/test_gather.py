@@ -22,7 +22,7 @@ from nicarbon.cli.assumed import Assumed
 from nicarbon.cli.choice import choose
 from nicarbon.cli.gather import _make, load, pool, survey
 from nicarbon.cli.survey import NAME, clusters, files_of
-from nicarbon.digest import shared
+from nicarbon.digest import DIGEST_VERSION, shared
 from nicarbon.entry import Part
 from nicarbon.grids import parse
 from nicarbon.series import summed
@@ -85,7 +85,7 @@ def test_a_run_that_comes_later_changes_what_those_beside_it_are_charged(tmp_pat
     [
         lambda text: text[:50],
         lambda text: '',
-        lambda text: text.replace('"v":1', '"v":99', 1),
+        lambda text: text.replace(f'"v":{DIGEST_VERSION}', '"v":1', 1),
         lambda text: text.replace('"nicarbon":"', '"nicarbon":"0.0.', 1),
         lambda text: '[]\n' + text,
     ],
@@ -95,6 +95,7 @@ def test_a_digest_that_is_torn_or_old_is_made_again(tmp_path: Path, spoil) -> No
     whole = joules(out)
     digest = out / 'logs/a' / NAME
     text = digest.read_text()
+    assert spoil(text) != text
     digest.write_text(spoil(text))
     assert joules(out) == whole
     assert digest.read_text() == text
@@ -176,6 +177,26 @@ class TestPages:
         assert self.group(out, tmp_path, '--grid', 'FR') == {'01', '02'}
         assert self.group(out, tmp_path, '--grid', 'FR') == set()
         assert self.group(out, tmp_path) == {'01', '02'}
+
+    def test_what_tasks_wrote_with_their_own_run_in_mind_is_written_again(
+        self, tmp_path: Path
+    ) -> None:
+        """Two sessions at other times on other machines: the later page lacks the other one."""
+        out = tmp_path / 'out'
+        for name, machine in (('a', 'one'), ('b', 'two')):
+            entries = run(name, '01', 0, data.HOST._replace(name=machine))
+            write(out, [one._replace(session=one.subject and name) for one in entries])
+            outputs.write(out, choose({}, {}), ['01'], alone=name)
+        write(out, run('c', '02', 0, data.HOST._replace(name='three')))
+        outputs.write(out, choose({}, {}), ['02'], alone='c')
+        assert 'ses-a' not in (out / 'sub-01.html').read_text()
+        assert self.group(out, tmp_path) == {'01'}
+        assert 'ses-a' in (out / 'sub-01.html').read_text()
+        assert self.group(out, tmp_path) == set()
+
+    def test_a_run_without_ledger_is_passed_over(self, out: Path) -> None:
+        (out / 'logs' / 'z').mkdir()
+        assert outputs.write(out, choose({}, {}), ['01'], alone='z').total.footprint.joules > 0
 
     def test_a_dry_run_writes_nothing(self, out: Path, tmp_path: Path) -> None:
         before = {path: path.stat().st_mtime_ns for path in out.rglob('*')}

@@ -11,7 +11,7 @@ from machines import GPUS, gpu_driver, namespaces, with_gpus
 
 from nicarbon import ledger
 from nicarbon.entry import Entry
-from nicarbon.series import leaves
+from nicarbon.nesting import leaves
 from nicarbon.share import Share, Sharing, share
 
 IDLE_WATTS, PERCENT_WATTS = 50.0, 2.0

@@ -243,9 +243,13 @@ def test_counters_that_an_engine_hides_are_named_with_the_flag_that_shows_them(
 
 WORK = """
 import sys, time
+from pathlib import Path
 from nicarbon.run import recording, watched
 from nicarbon.watch import Label
 with recording('/out'), watched(Label(subject=sys.argv[1], stage='s', node='s')):
+    Path(f'/out/{sys.argv[1]}').touch()
+    while len(list(Path('/out').glob('o*'))) < 2:
+        time.sleep(0.01)
     end = time.monotonic() + 4
     while time.monotonic() < end:
         pass
@@ -273,6 +277,7 @@ def test_two_containers_side_by_side_are_one_machine(
     for name in names:
         engine.must(*words, *python, '--name', name, image, '-c', WORK, name)
     assert {engine.must('podman', 'wait', name).strip() for name in names} == {'0'}
+    engine.must('podman', 'rm', *names)
     done = engine.run('-v', f'{folder}:/out', image, '/data', '/out', 'group')
     assert done.returncode == 0, done.stderr
     entries, _ = ledger.read(*ledger.folders(folder))

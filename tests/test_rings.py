@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / 'nicarbon'
 VALUES = {'entry', 'series', 'errors', 'stage', 'ledger', 'quantity', 'timeline', 'charge'}
 VALUES |= {'overhead', 'complete', 'split', 'share', 'account', 'summary', 'programs'}
 VALUES |= {'complexity'}
-VALUES |= {'gpu', 'line', 'phases', 'pieces', 'sights', 'spread'}
+VALUES |= {'gpu', 'line', 'nesting', 'phases', 'pieces', 'sights', 'spread'}
 SEEING = {'checkpoint', 'sampler', 'entry', 'series', 'errors', 'ledger', 'host', 'meters'}
 SEEING |= {'cputime', 'job'}
 SEEING |= {'watch'}
@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     'quantity': set(),
     'entry': {'errors'},
     'series': {'entry'},
+    'nesting': {'entry'},
     'pieces': {'entry', 'series'},
     'stage': {'errors'},
     'entity': {'errors'},
@@ -90,10 +91,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     'timeline': {'entry', 'errors', 'series'},
     'charge': {'entry', 'errors'},
     'gpu': {'charge'},
-    'overhead': {'entry', 'series', 'charge'},
+    'overhead': {'entry', 'nesting', 'charge'},
     'complete': {'charge', 'entry', 'series', 'timeline'},
     'split': {'account', 'charge', 'complete', 'entry', 'gpu', 'overhead', 'timeline'},
-    'share': {'entry', 'errors', 'gpu', 'series', 'timeline', 'split'},
+    'share': {'entry', 'errors', 'gpu', 'nesting', 'timeline', 'split'},
     'account': {'entry', 'errors', 'quantity'},
     'line': {'account', 'share'},
     'sights': {'entry'},
@@ -104,6 +105,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         'entry',
         'host',
         'ledger',
+        'nesting',
         'phases',
         'pieces',
         'series',

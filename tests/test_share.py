@@ -121,6 +121,23 @@ def test_containers_of_one_machine_are_not_charged_its_energy_twice() -> None:
     assert [one.others_joules for one in share(booted).balances] == [0, 0]
 
 
+def test_who_sees_no_counter_does_not_spoil_what_others_measure() -> None:
+    """A container without counters beside a program that reads them, on one machine."""
+    measured = replace(CPU, method='rapl:powercap', tier='measured', u_rel=1.02)
+    window = Window(0, 10, 5, 10, (200,))
+    first = replace(entry('run', [window], 0), readings=(measured,))
+    second = replace(entry('run', [replace(window, joules=(120,))], 0, 2), host='c2', run_id='r2')
+    for runs in ([first, second], [second, first]):
+        whole = together(runs)
+        assert whole.windows[0].joules == (200,)
+        assert whole.readings == (measured,)
+    # Where only the other one looked, what it saw counts, and weakens the whole.
+    late = replace(second, windows=(Window(5, 10, 5, 10, (120,)),))
+    whole = together([first, late])
+    assert [one.joules[0] for one in whole.windows] == pytest.approx([100, 100, 60])
+    assert whole.readings[0].tier == 'modelled'
+
+
 def test_a_node_that_outlives_its_run_loses_nothing() -> None:
     """The program was killed after 10 s; its worker went on to the end of the node."""
     run = entry('run', [Window(0, 10, 10, 20, (120,))], 0)

@@ -209,7 +209,7 @@ def test_under_nipypes_own_plugin_each_node_is_a_job(cluster, tmp_path):
 
 def test_slurms_own_count_of_an_exclusive_job_stands_beside_the_ledgers(accounted, tmp_path):
     site = Site(tmp_path, accounted, ('01', '02'))
-    cores = f'--sbatch=--cpus-per-task={os.cpu_count()} --time=10'
+    cores = '--sbatch=--cpus-per-task=1 --exclusive --time=10'
     (array,) = site.submit(cores, '--participant-label', '01', '--no-group', cpu_seconds=3.0)
     accounted.wait()
     code, told = site.status()
@@ -220,6 +220,8 @@ def test_slurms_own_count_of_an_exclusive_job_stands_beside_the_ledgers(accounte
     )
     (run,) = (entry for entry in site.entries() if entry.kind == 'run')
     seen = sum(reading.joules for reading in run.readings if reading.joules is not None)
+    # It uses one core, and keeps the others from everybody.
+    assert {entry.job_cores for entry in site.entries()} == {os.cpu_count()}
     # SLURM counts whole seconds, of a job of ten or so, and samples each second.
     assert float(said[1]) == pytest.approx(WATTS / (seen / run.seconds), rel=0.3)
 
@@ -241,7 +243,7 @@ def test_the_shell_of_an_allocation_is_not_on_its_node(cluster):
     assert job_of(shell) is None
     told = cluster.call('srun', '-n1', 'env')
     step = dict(line.partition('=')[::2] for line in told.splitlines() if '=' in line)
-    assert job_of(step) == (f'slurm:{step["SLURM_JOB_ID"]}', 1, None)
+    assert job_of(step) == (f'slurm:{step["SLURM_JOB_ID"]}', 1, None, 1)
 
 
 @pytest.mark.skipif(not slurm_cluster.confines(), reason='no control groups of version 1 here')

@@ -10,7 +10,7 @@ import pytest
 from machines import namespaces, on_machine, powercap
 
 from nicarbon import ledger
-from nicarbon.series import leaves
+from nicarbon.nesting import leaves
 from nicarbon.share import Sharing, share
 
 PROGRAM = Path(__file__).with_name('tenants.py')

@@ -70,7 +70,7 @@ def read(out_dir: Path, names: Iterable[str]) -> Facts:
     ----------
     out_dir : pathlib.Path
     names : iterable of str
-        Of their folders: all that were on one host at the same time.
+        Of their folders: all that were on one machine at the same time.
 
     Returns
     -------

@@ -25,7 +25,7 @@ from ..sights import Sight, merged
 from .assumed import Assumed
 from .earlier import told
 from .facts import hosts_of, is_at_work
-from .survey import GIVE, NAME, Files, Known, clusters, files_of, is_good, known, runs
+from .survey import GIVE, NAME, Files, Known, clusters, files_of, is_good, is_there, known, runs
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -55,7 +55,7 @@ class Survey:
     about : mapping of {str : Known}
         By run what its digest says.
     clusters : sequence of tuple of str
-        Runs that were on one host at the same time.
+        Runs that were on one machine at the same time.
     unsaved : mapping of {str : str}
         Digests that could not be written, or were not to be.
     """
@@ -108,7 +108,8 @@ def survey(
     InputError
         When there is no ledger.
     """
-    names = names or runs(out_dir)
+    # One that was ended at once has left nothing.
+    names = [name for name in names if is_there(out_dir, name)] or runs(out_dir)
     if not names:
         raise InputError(f'{out_dir} holds no ledger (logs/*/ledger): {GIVE}')
     files = {name: files_of(out_dir, name) for name in names}

@@ -26,6 +26,9 @@ __all__ = ['NAME', 'Outcome', 'folder_of', 'read_once']
 NAME = 'source.json'
 """Says in ``logs/read-…`` of what the ledger beside it was made."""
 
+READERS = 2
+"""Raised when readers make something else of the same source."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -114,6 +117,7 @@ def _about(source: Source, stated: Stated) -> dict[str, Any]:
         files.append([str(path), known.st_size, known.st_mtime_ns])
     return {
         'nicarbon': __version__,
+        'readers': READERS,
         'reader': source.reader,
         'path': str(source.path),
         'files': files,

@@ -32,7 +32,7 @@ from .contexts import of_all, of_facts
 from .export import about
 from .facts import known_pipeline, read
 from .gather import Gathered, Survey, load, survey, tables
-from .remake import Remake, mark, remade, unmark
+from .remake import Remake, mark, mark_alone, remade, unmark
 from .saving import draft, save_all, scaffold
 from .screen import Progress
 from .subjects import as_json, check_labels, sidecar_of, subject_files
@@ -109,6 +109,8 @@ def write(out_dir: Path, chosen: Chosen, subjects: Iterable[str], *, alone: str 
         made |= _citation(total, context)
     if not dry_run:
         unmark(out_dir, chosen)
+        if alone:
+            mark_alone(out_dir, alone)
         save_all(out_dir, made)
     paths = tuple(out_dir / name for name in made)
     return Written(paths, total, kinds(total, context.titles), context.pipeline)

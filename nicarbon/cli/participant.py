@@ -14,12 +14,12 @@ import tomli_w
 
 from .. import bids
 from ..container import container
-from ..errors import OutputError, StorageError, UsageError
+from ..errors import NicarbonError, OutputError, StorageError, UsageError
 from ..job import job_of
 from ..limits import usable_bytes, usable_cores
 from ..stage import Stage, with_parts
 from .assumed import Assumed
-from .choice import Chosen
+from .choice import Chosen, explain
 from .earlier import last_pipeline
 from .options import Options
 from .pipelines import Pipeline, choose
@@ -231,7 +231,10 @@ def _run(plan: _Plan, screen: Any) -> int:
         from . import outputs
 
         screen.interrupted(plan.out_dir, plan.work_dir)
-        outputs.write(plan.out_dir, plan.chosen, subjects, alone=plan.alone)
+        try:
+            outputs.write(plan.out_dir, plan.chosen, subjects, alone=plan.alone)
+        except NicarbonError as error:  # That it was interrupted is what the exit code says.
+            print(explain(error), file=sys.stderr)  # noqa: T201
         code = ended.code if isinstance(ended, SystemExit) else 128 + signal.SIGINT
         raise SystemExit(code) from None
     from . import outputs

@@ -22,10 +22,13 @@ from .saving import save, save_all
 from .screen import Progress
 from .subjects import as_json, subject_files
 
-__all__ = ['Remake', 'mark', 'remade', 'unmark']
+__all__ = ['Remake', 'mark', 'mark_alone', 'remade', 'unmark']
 
 MARK = 'accounted.json'
 """In ``logs``: with what the subjects' pages were made."""
+
+ALONE = 'alone'
+"""In ``logs/<run_id>``, empty: a subject's page was made with this run alone in mind."""
 
 SOME = 8
 """Groups of subjects whose files are written: more are worth starting processes for."""
@@ -62,7 +65,9 @@ def _everybody(found: Survey) -> dict[str, list[str]]:
 
 
 def _stale(found: Survey, runs: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """Subjects whose page is not there, or older than what is known of one of their runs."""
+    """Subjects whose page is not there, older than what is known of one of their runs, or made
+    with one of several in mind.
+    """
 
     def changed(path: Path) -> float:
         try:
@@ -77,6 +82,7 @@ def _stale(found: Survey, runs: Mapping[str, list[str]]) -> dict[str, list[str]]
         subject: own
         for subject, own in runs.items()
         if changed(found.out_dir / bids.page_path(subject)) < max(known[name] for name in own)
+        or (len(own) > 1 and any(_mark_alone(found.out_dir, name).exists() for name in own))
     }
 
 
@@ -112,7 +118,19 @@ def _write_some(task: tuple[Path, Chosen, frozenset[str], frozenset[str]]) -> li
     made = subject_files(facts, subjects, of_facts(facts, chosen, assumed), assumed)
     if not chosen.options.dry_run:
         save_all(out_dir, made)
+        for name in names:
+            with contextlib.suppress(OSError):
+                _mark_alone(out_dir, name).unlink()
     return [out_dir / name for name in made]
+
+
+def _mark_alone(out_dir: Path, name: str) -> Path:
+    return out_dir / 'logs' / name / ALONE
+
+
+def mark_alone(out_dir: Path, name: str) -> None:
+    """Note that pages are about to be made with one run in mind, whatever others there are."""
+    save(_mark_alone(out_dir, name), '')
 
 
 def _assumptions(chosen: Chosen) -> dict[str, Any]:

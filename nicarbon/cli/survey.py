@@ -16,7 +16,7 @@ from ..digest import DIGEST_VERSION, Span, key_of
 from ..errors import InputError
 
 __all__ = ['GIVE', 'NAME', 'Files', 'Known', 'clusters', 'files_of', 'is_good', 'known', 'runs']
-__all__ += ['there']
+__all__ += ['is_there', 'there']
 
 NAME = 'shares.tsv'
 """Of a digest, in ``logs/<run_id>``."""
@@ -79,7 +79,12 @@ def runs(out_dir: Path) -> list[str]:
             names = sorted(one.name for one in found)
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return [name for name in names if os.path.isdir(f'{out_dir}/logs/{name}/ledger')]  # noqa: PTH112
+    return [name for name in names if is_there(out_dir, name)]
+
+
+def is_there(out_dir: Path, name: str) -> bool:
+    """Whether a run has a ledger."""
+    return os.path.isdir(f'{out_dir}/logs/{name}/ledger')  # noqa: PTH112
 
 
 def files_of(out_dir: Path, name: str) -> Files:

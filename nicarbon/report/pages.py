@@ -18,7 +18,7 @@ from urllib.parse import quote
 from ..advice import Known, advise
 from ..complexity import Network
 from ..entry import Entry
-from ..series import is_on
+from ..nesting import is_on
 from ..share import Share
 from ..sights import Sight, sight
 from ..spread import spread_of

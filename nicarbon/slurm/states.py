@@ -151,7 +151,7 @@ def accounts(text: str) -> dict[str, Account]:
         job, _, step = words[0].partition('.')
         seconds, cores, hosts, joules = (int(word) if word.isdigit() else 0 for word in words[2:])
         if re.fullmatch(r'\d+(_\d+)?', job) and not step:
-            found[job] = Account(words[1].split()[0], cores, hosts, None)
+            found[job], most[job] = Account(words[1].split()[0], cores, hosts, None), 0
         # 2^64 - 2 is SLURM's word for "no value".
         if job in found and seconds and most.get(job, 0) < joules < 2**63:
             most[job] = joules

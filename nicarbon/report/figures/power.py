@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...entry import Entry, Window
+from ...nesting import is_on
 from ...quantity import ENERGY
-from ...series import is_on, merge_pairs, within
+from ...series import merge_pairs, within
 from ...share import Share, share
 from ..numbers import duration, scale
 from .intensity import Step, strip
