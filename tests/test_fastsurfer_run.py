@@ -38,7 +38,7 @@ from nicarbon.share import Share, share
 from nicarbon.stage import parts
 from nicarbon.workflows.fastsurfer import Settings, init_fastsurfer_wf
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 ROOT = ('--allow-root',) if os.geteuid() == 0 else ()
 
@@ -130,6 +130,7 @@ def together(shares: list[Share]) -> dict[str, tuple[float, float]]:
 # Segmentation alone ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_modules_are_entries_rows_and_bars(segmented):
     nodes = segmented.nodes(0)
     assert [node.stage for node in nodes] == SEG
@@ -147,6 +148,7 @@ def test_modules_are_entries_rows_and_bars(segmented):
     assert not list(segmented.subject.glob('surf/*'))
 
 
+@pytest.mark.slow
 def test_modules_are_called_as_run_fastsurfer_calls_them(segmented):
     calls = {one['module']: one['words'] for one in segmented.modules()}
     assert list(calls) == SEG
@@ -162,6 +164,7 @@ def test_modules_are_called_as_run_fastsurfer_calls_them(segmented):
         'lhCerebralWhiteMatter CerebralWhiteMatter')  # fmt: skip
 
 
+@pytest.mark.slow
 def test_threads_are_told_to_every_module_and_recorded(segmented):
     for one in segmented.modules():
         assert one['threads'] == 2
@@ -171,12 +174,14 @@ def test_threads_are_told_to_every_module_and_recorded(segmented):
     assert 'omp_nthreads = 2' in config.read_text()
 
 
+@pytest.mark.slow
 def test_no_gpu_is_opened_where_nobody_asked_for_one(segmented):
     assert {one['gpus'] for one in segmented.modules()} == {'-1'}
     (config,) = segmented.out.glob('logs/*/config.toml')
     assert 'device = "cpu"' in config.read_text()
 
 
+@pytest.mark.slow
 def test_cpu_seconds_are_the_true_ones(segmented):
     true = {one['module']: one['cpu_seconds'] for one in segmented.modules()}
     for node in segmented.nodes(0):
@@ -184,6 +189,7 @@ def test_cpu_seconds_are_the_true_ones(segmented):
         assert 0.98 * seconds <= node.cpu_seconds <= 1.02 * seconds + OF_NIPYPE, node.stage
 
 
+@pytest.mark.slow
 def test_planes_are_charged_what_each_used(segmented):
     (true,) = (one['parts'] for one in segmented.modules() if one['module'] == 'asegdkt')
     (node,) = (node for node in segmented.nodes(0) if node.stage == 'asegdkt')
@@ -202,6 +208,7 @@ def test_planes_are_charged_what_each_used(segmented):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('which', ['segmented', 'whole'])
 def test_energy_is_conserved(which, request):
     lab = request.getfixturevalue(which)
@@ -218,6 +225,7 @@ def test_energy_is_conserved(which, request):
 # Surfaces --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_steps_of_recon_surf_and_stages_within_are_charged_what_each_used(whole):
     (true,) = (one['parts'] for one in whole.modules() if one['module'] == 'recon-surf')
     found = together(pieces(whole))
@@ -234,6 +242,7 @@ def test_steps_of_recon_surf_and_stages_within_are_charged_what_each_used(whole)
         )
 
 
+@pytest.mark.slow
 def test_all_steps_and_stages_are_parts_in_order(whole):
     (node,) = (node for node in whole.nodes(0) if node.stage == 'recon-surf')
     names = list(dict.fromkeys(part.name for part in node.parts))
@@ -254,6 +263,7 @@ def test_all_steps_and_stages_are_parts_in_order(whole):
     assert all(b.start >= a - 1e-6 for a, b in zip(ends, node.parts[1:], strict=False))
 
 
+@pytest.mark.slow
 def test_programs_are_told_and_not_those_that_only_run_them(whole):
     folder = whole.out / 'sub-01'
     rows = read_tsv(folder / 'sub-01_desc-commands_carbon.tsv')
@@ -265,6 +275,7 @@ def test_programs_are_told_and_not_those_that_only_run_them(whole):
     assert told < node.cpu_seconds * 1.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('which', ['segmented', 'whole'])
 @pytest.mark.parametrize('words', [(), ('--clean-workdir',)])
 def test_nothing_that_is_finished_is_run_again(words, which, request):

@@ -15,7 +15,7 @@ from nicarbon import ledger
 from nicarbon.freesurfer import selected
 from nicarbon.share import share
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.heavy
 
 KEYS = [stage.key for stage in selected(7)]
 
@@ -47,6 +47,7 @@ def finished(tmp_path_factory) -> Lab:
     return lab
 
 
+@pytest.mark.slow
 def test_every_stage_and_hemisphere_has_an_entry_of_its_own(finished):
     nodes = [entry for entry in finished.entries() if entry.kind == 'node']
     assert Counter(entry.stage for entry in nodes) == Counter(KEYS)
@@ -54,6 +55,7 @@ def test_every_stage_and_hemisphere_has_an_entry_of_its_own(finished):
     assert {entry.subject for entry in nodes} == {'01'}
 
 
+@pytest.mark.slow
 def test_cpu_seconds_are_the_true_ones(finished):
     calls = {key: call for call in reversed(finished.truth('call')) for key in call['keys']}
     nodes = {entry.stage: entry for entry in finished.entries() if entry.kind == 'node'}
@@ -62,6 +64,7 @@ def test_cpu_seconds_are_the_true_ones(finished):
         assert 0.98 * true <= nodes[key].cpu_seconds <= 1.02 * true + OF_NIPYPE, key
 
 
+@pytest.mark.slow
 def test_hemispheres_side_by_side_are_charged_what_each_used(finished):
     nodes = {entry.stage: entry for entry in finished.entries() if entry.kind == 'node'}
     lh, rh = nodes['surfreg_lh'], nodes['surfreg_rh']
@@ -73,6 +76,7 @@ def test_hemispheres_side_by_side_are_charged_what_each_used(finished):
     )
 
 
+@pytest.mark.slow
 def test_energy_is_conserved(finished):
     sharing = share(finished.entries())
     (balance,) = sharing.balances
@@ -82,6 +86,7 @@ def test_energy_is_conserved(finished):
     assert charged == pytest.approx(balance.nodes_joules, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_programs_are_child_rows_and_add_nothing(finished):
     folder = finished.out / 'sub-01'
     rows = read_tsv(folder / 'sub-01_desc-commands_carbon.tsv')
@@ -104,6 +109,7 @@ def test_programs_are_child_rows_and_add_nothing(finished):
     assert 'mri_ca_register' not in json.dumps(total)
 
 
+@pytest.mark.slow
 def test_files_are_those_of_one_call(finished, tmp_path):
     words = ('-s', 'sub-01', '-sd', tmp_path, '-i', next(finished.bids.rglob('*.nii.gz')), '-all')
     assert stand_in.call(finished.env, *words).returncode == 0
@@ -113,6 +119,7 @@ def test_files_are_those_of_one_call(finished, tmp_path):
     assert len(extra) == len([stage for stage in selected(7) if not stage.touch])
 
 
+@pytest.mark.slow
 def test_nothing_that_is_finished_is_run_again(finished):
     before = len(finished.truth('call'))
     done = finished.run('--omp-nthreads', 2)
@@ -123,6 +130,7 @@ def test_nothing_that_is_finished_is_run_again(finished):
     assert len(nodes) == len(KEYS)
 
 
+@pytest.mark.slow
 def test_without_the_work_folder_the_subject_itself_tells(finished):
     before = len(finished.truth('call'))
     done = finished.run('--omp-nthreads', 2, '--clean-workdir')
@@ -132,6 +140,7 @@ def test_without_the_work_folder_the_subject_itself_tells(finished):
     assert Counter(entry.outcome for entry in nodes) == {'cached': len(KEYS)}
 
 
+@pytest.mark.slow
 def test_the_page_shows_hemispheres_and_programs(finished):
     page = (finished.out / 'sub-01.html').read_text()
     assert 'Sphere lh' in page
@@ -215,6 +224,7 @@ def test_a_killed_directive_leaves_no_half_file_behind(tmp_path):
     assert {'skullstrip', 'curvHK_rh', 'balabels'} <= rows, 'the last stage of each call'
 
 
+@pytest.mark.slow
 def test_another_pipeline_in_the_same_place_has_to_be_named(finished):
     env = {'FREESURFER_HOME': ''}
     done = nicarbon(*finished.command('--dry-run'), cwd=finished.root, **env)
