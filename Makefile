@@ -17,7 +17,7 @@ demo: $(BIN)/.demo   ## Process two heads from start to end, and open the pages 
 # What measures runs alone; the others run side by side.
 test: $(BIN)/.test system lint   ## Lint, type-check, and run every test
 	$(BIN)/pytest $(BESIDE) -m 'not slow and not image and not slurm'
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow --durations 10
 
 quick: $(BIN)/.test lint   ## The tests that take seconds
 	$(BIN)/pytest $(BESIDE) -m '$(QUICK)'
