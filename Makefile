@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEMO   ?= demo
-BESIDE := -n auto --dist loadfile
+# As files come: else those of few tests, which take the longest, would come last, one beside none.
+BESIDE := -n auto --dist loadfile --no-loadscope-reorder
 QUICK  := not slow and not heavy and not browser and not image and not slurm
 
 .PHONY: help demo test quick image-test slurm-test lint bench docs clean system engine slurm
