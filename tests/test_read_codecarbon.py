@@ -250,7 +250,7 @@ def test_a_field_without_end_costs_one_line(tmp_path: Path):
 CELL = st.sampled_from(['', '0', '-1', '1e308', 'inf', 'a', '3600', '0.5', '2026-01-02T10:00:00'])
 CELL |= (
     st.floats().map(repr)
-    | st.text(st.characters(exclude_characters='\0'), max_size=12)
+    | st.text(st.characters(exclude_characters='\0', exclude_categories=['Cs']), max_size=12)
     | st.datetimes().map(str)
 )
 ROWS = st.lists(st.dictionaries(st.sampled_from([*ROW, 'task_name']), CELL), max_size=6)
