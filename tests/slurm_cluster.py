@@ -2,8 +2,8 @@
 
 Needs Debian's ``slurm-wlm`` and ``munge`` (SLURM 22.05 there is built so that several slurmd
 may run on one machine), and root, because slurmd starts jobs as their users; for accounting
-``slurmdbd``, ``mariadb-server-core`` and ``mariadb-client-core`` too. Nothing of a SLURM that the machine may have is
-read or touched.
+``slurmdbd``, ``mariadb-server-core`` and ``mariadb-client-core`` too. Nothing of a SLURM that
+the machine may have is read or touched.
 
 Each slurmd has a host name of its own (a UTS namespace), so that its jobs believe to be on
 different hosts.

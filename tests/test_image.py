@@ -261,19 +261,9 @@ def test_two_containers_side_by_side_are_one_machine(
 ) -> None:
     """Each has a name of its own; the energy of the machine is split between them, once."""
     folder = writable(tmp_path / 'out')
-    words = (
-        'podman',
-        '--runtime',
-        'runc',
-        'run',
-        '-d',
-        '--network',
-        'none',
-        '-v',
-        f'{folder}:/out',
-    )
+    words = ('podman', '--runtime', 'runc', 'run', '-d', '--network', 'none')
     names = ('one', 'other')
-    python = ('--entrypoint', '/opt/nicarbon/bin/python')
+    python = ('-v', f'{folder}:/out', '--entrypoint', '/opt/nicarbon/bin/python')
     for name in names:
         engine.must(*words, *python, '--name', name, image, '-c', WORK, name)
     assert {engine.must('podman', 'wait', name).strip() for name in names} == {'0'}
